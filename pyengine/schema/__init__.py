@@ -1,0 +1,17 @@
+"""Install, upgrade, check and reset the engine's schema in a database."""
+
+from pyengine.schema.migrate import Report, migrate, pending, verify
+from pyengine.schema.reset import reset
+from pyengine.schema.sources import check_schema_name, load, rename_schema, sql_root
+
+__all__ = [
+    "Report",
+    "check_schema_name",
+    "load",
+    "migrate",
+    "pending",
+    "rename_schema",
+    "reset",
+    "sql_root",
+    "verify",
+]

@@ -1,0 +1,245 @@
+"""Install and upgrade the engine's schema, in one transaction, from any number of processes.
+
+What makes concurrent launches agree is not a lock that everybody must remember to take: an upgrade
+holds a table lock on ``schema_migrations``, and two first installations collide on the name of the
+schema, whereupon the later one starts over and finds the work done. The advisory lock only spares
+the server log those collisions: somebody who holds it for ever delays an installation by seconds.
+"""
+
+import hashlib
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.pq import TransactionStatus
+
+from pyengine._version import __version__
+from pyengine.errors import DBOSInitializationError
+from pyengine.schema import access, compose, state
+from pyengine.schema.compose import Plan
+from pyengine.schema.sources import (
+    SOURCE_SCHEMA,
+    Migration,
+    Sources,
+    check_schema_name,
+    load,
+    rename_schema,
+)
+
+logger = logging.getLogger("pyengine.schema")
+
+MINIMUM_SERVER = 150000
+ATTEMPTS = 5
+COURTESY_SECONDS = 5
+# A lock on a table of the engine is waited for only briefly, because everybody else then waits
+# behind the migration; the lock on the migrations themselves only makes other migrations wait.
+TABLE_LOCK_SECONDS = 10
+MIGRATION_LOCK_SECONDS = 600
+
+# What a concurrent installation can make ours run into. Catalog rows have no row locks, so
+# PostgreSQL reports some collisions as unique violations or "tuple concurrently updated" (XX000).
+_COLLISIONS = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.DuplicateObject,
+    psycopg.errors.DuplicateSchema,
+    psycopg.errors.DuplicateTable,
+    psycopg.errors.InternalError_,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.UniqueViolation,
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `migrate` did.
+
+    Attributes:
+        schema: the schema it worked on.
+        version: the schema's version afterwards.
+        applied: names of the migrations applied now.
+        functions_replaced: whether functions, views and grants were installed now.
+    """
+
+    schema: str
+    version: int
+    applied: tuple[str, ...] = ()
+    functions_replaced: bool = False
+
+
+def migrate(
+    conn: psycopg.Connection[Any],
+    *,
+    schema: str = SOURCE_SCHEMA,
+    application_role: str | None = None,
+    root: Path | None = None,
+) -> Report:
+    """Bring a schema up to date, creating it if need be; a single read when it is already.
+
+    On a connection without an open transaction the work is committed before this returns; otherwise
+    it becomes part of that transaction.
+
+    Args:
+        conn: a connection as the schema's owner, or for a first installation as a role that may
+            create schemas in the database.
+        schema: the schema to install into.
+        application_role: an existing role that is to be given the use of the engine.
+        root: directory of the SQL sources; the library's own when not given.
+
+    Raises:
+        DBOSInvalidArgumentError: the schema's name or the role cannot be used.
+        DBOSInitializationError: the server is too old, the schema is not ours to write, it is ahead
+            of this library, its history differs from the library's, or a file failed.
+    """
+    check_schema_name(schema)
+    sources = load(root)
+    _check_server(conn)
+    applied = state.read(conn, schema)
+    plan = state.decide(applied, sources, schema=schema, library_version=__version__)
+    if not plan and application_role is None:
+        return Report(schema, applied[-1].version)
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return _migrate_once(conn, sources, schema, application_role)
+        except _COLLISIONS as exc:
+            if attempt == ATTEMPTS:
+                raise
+            logger.info("migration of schema %r starts over: %s", schema, exc.sqlstate)
+            time.sleep(0.05 * attempt)
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def verify(
+    conn: psycopg.Connection[Any], schema: str = SOURCE_SCHEMA, *, root: Path | None = None
+) -> None:
+    """Check that a schema is up to date, for a process that must not migrate it.
+
+    Args:
+        conn: a connection as any role that may use the engine.
+        schema: the schema to check.
+        root: directory of the SQL sources; the library's own when not given.
+
+    Raises:
+        DBOSInitializationError: it is not; the message says what is missing and the command to run.
+    """
+    check_schema_name(schema)
+    _check_server(conn)
+    missing = pending(conn, schema=schema, root=root)
+    if not missing:
+        return
+    if missing.migrations and missing.migrations[0].version == 0:
+        lacks = "is not installed"
+    elif missing.migrations:
+        lacks = "lacks the migrations " + ", ".join(m.name for m in missing.migrations)
+    else:
+        lacks = f"has other functions than those of library {__version__}"
+    msg = f"schema {schema!r} {lacks}: run `{state.command(schema)}` as its owner"
+    raise DBOSInitializationError(msg)
+
+
+def pending(
+    conn: psycopg.Connection[Any], *, schema: str = SOURCE_SCHEMA, root: Path | None = None
+) -> Plan:
+    """Return what `migrate` would apply now; false when that is nothing.
+
+    Raises:
+        DBOSInitializationError: as `migrate` does for a history it cannot work with.
+    """
+    applied = state.read(conn, schema)
+    return state.decide(applied, load(root), schema=schema, library_version=__version__)
+
+
+def _migrate_once(
+    conn: psycopg.Connection[Any], sources: Sources, schema: str, application_role: str | None
+) -> Report:
+    outermost = conn.info.transaction_status == TransactionStatus.IDLE
+    with conn.transaction():
+        if outermost:
+            # After waiting for a lock, what the other one committed must be visible.
+            conn.execute("set transaction isolation level read committed, read write")
+        conn.execute(compose.SETTINGS)
+        _lock(conn, schema)
+        _set_lock_timeout(conn, TABLE_LOCK_SECONDS)
+        applied = state.read_table(conn, schema) if state.table_exists(conn, schema) else ()
+        plan = state.decide(applied, sources, schema=schema, library_version=__version__)
+        _apply(conn, plan, sources, schema)
+        if application_role is not None:
+            access.grant_application(conn, schema, application_role)
+    before = applied[-1].version if applied else -1
+    return Report(
+        schema,
+        version=max(before, sources.latest_version),
+        applied=tuple(m.name for m in plan.migrations),
+        functions_replaced=bool(plan.repeatables),
+    )
+
+
+def _lock(conn: psycopg.Connection[Any], schema: str) -> None:
+    """Keep other migrations out until the transaction ends, and make sure the schema is ours."""
+    if not state.table_exists(conn, schema):
+        _courtesy_lock(conn, schema)
+    if state.table_exists(conn, schema):
+        access.check_upgradable(conn, schema)
+        _set_lock_timeout(conn, MIGRATION_LOCK_SECONDS)
+        table = sql.Identifier(schema, "schema_migrations")
+        conn.execute(sql.SQL("lock table {} in share row exclusive mode").format(table))
+    else:
+        access.check_installable(conn, schema)
+
+
+def _courtesy_lock(conn: psycopg.Connection[Any], schema: str) -> None:
+    digest = hashlib.sha256(b"pyengine schema " + schema.encode()).digest()
+    key = int.from_bytes(digest[:8], "big", signed=True)
+    _set_lock_timeout(conn, COURTESY_SECONDS)
+    try:
+        with conn.transaction():
+            conn.execute("select pg_catalog.pg_advisory_xact_lock(%s)", [key])
+    except psycopg.errors.LockNotAvailable:
+        logger.info("somebody holds the advisory lock of schema %r; going on without it", schema)
+
+
+def _apply(conn: psycopg.Connection[Any], plan: Plan, sources: Sources, schema: str) -> None:
+    for migration in plan.migrations:
+        _run(conn, migration.path, migration.sql, schema)
+        _run(conn, migration.path, _record(migration), schema)
+    for source in plan.repeatables:
+        _run(conn, source.path, source.sql, schema)
+    if plan:
+        _run(conn, "functions", compose.record_functions(sources, __version__), schema)
+
+
+def _record(migration: Migration) -> str:
+    return compose.record_migration(migration, __version__)
+
+
+def _run(conn: psycopg.Connection[Any], path: str, text: str, schema: str) -> None:
+    try:
+        # Bytes, because this is the library's own text and not a literal in the source.
+        conn.execute(rename_schema(text, schema).encode())
+    except _COLLISIONS:
+        raise
+    except psycopg.Error as exc:
+        reason = exc.diag.message_primary or "the connection was lost"
+        msg = f"applying {path} to schema {schema!r} failed, nothing was changed: {reason}"
+        raise DBOSInitializationError(msg) from exc
+
+
+def _set_lock_timeout(conn: psycopg.Connection[Any], seconds: int) -> None:
+    conn.execute("select pg_catalog.set_config('lock_timeout', %s, true)", [f"{seconds}s"])
+
+
+def _check_server(conn: psycopg.Connection[Any]) -> None:
+    version = conn.info.server_version
+    if version < MINIMUM_SERVER:
+        msg = f"PostgreSQL {version // 10000} is too old: pyengine needs 15 or newer"
+        raise DBOSInitializationError(msg)
+    encoding = conn.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        msg = (
+            f"database {conn.info.dbname!r} has the encoding {encoding}, which cannot hold every "
+            "payload: create one with encoding UTF8"
+        )
+        raise DBOSInitializationError(msg)
