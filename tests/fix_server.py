@@ -10,8 +10,9 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import psycopg
 import pytest
@@ -144,10 +145,8 @@ def private_server() -> Iterator[PrivateServerFactory]:
 
 
 def _signal(process: int, number: signal.Signals) -> None:
-    try:
+    with suppress(ProcessLookupError):  # it may have ended by itself
         os.kill(process, number)
-    except ProcessLookupError:
-        pass  # it ended by itself, which is what the callers are after
 
 
 def _remove(directory: Path) -> None:

@@ -11,6 +11,7 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +45,7 @@ class Account:
             errors="replace",
             check=False,
             umask=0o077,
-            # A Ctrl-C in the terminal is for the Python program; it must not hit a half-made server.
+            # Ctrl-C in the terminal is for the Python program, not for a half-made server.
             start_new_session=True,
             user=self.uid if self.switch else None,
             group=self.gid if self.switch else None,
@@ -61,10 +62,8 @@ class Account:
         Raises:
             DBOSInitializationError: the path is a link, no directory, or belongs to someone else.
         """
-        try:
+        with suppress(FileExistsError):
             path.mkdir(mode=0o700)
-        except FileExistsError:
-            pass
         found = path.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (self.uid, os.geteuid()):
             raise DBOSInitializationError(
@@ -73,8 +72,6 @@ class Account:
             )
         if self.switch:
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
-        if stat.S_IMODE(found.st_mode) & 0o077:
-            path.chmod(0o700)
 
 
 def account_for(data: Path) -> Account:

@@ -1,6 +1,5 @@
 """Find the PostgreSQL programs that run the embedded server."""
 
-import glob
 import importlib.util
 import os
 import re
@@ -20,11 +19,11 @@ _WHEELS = (
     ("pgserver", ("pginstall",)),
 )
 _SYSTEM_DIRECTORIES = (
-    "/usr/lib/postgresql/*/bin",
-    "/usr/pgsql-*/bin",
-    "/opt/homebrew/opt/postgresql@*/bin",
-    "/usr/local/opt/postgresql@*/bin",
-    "/Applications/Postgres.app/Contents/Versions/*/bin",
+    "usr/lib/postgresql/*/bin",
+    "usr/pgsql-*/bin",
+    "opt/homebrew/opt/postgresql@*/bin",
+    "usr/local/opt/postgresql@*/bin",
+    "Applications/Postgres.app/Contents/Versions/*/bin",
 )
 
 
@@ -48,10 +47,11 @@ def select(explicit: Path | None, data: Path) -> Binaries:
         DBOSInitializationError: nothing usable was found, or only another major version.
     """
     created_by = major_version(data)
-    if explicit is not None:
-        found = [_inspect(explicit)]
-    else:
-        found = list(_usable())
+    found: list[Binaries] = []
+    for binaries in [_inspect(explicit)] if explicit is not None else _usable():
+        if created_by in (None, binaries.major):
+            return binaries
+        found.append(binaries)
     if not found:
         raise DBOSInitializationError(
             f"No PostgreSQL {MINIMUM_MAJOR} or later was found to run the embedded server. Either "
@@ -59,9 +59,6 @@ def select(explicit: Path | None, data: Path) -> Binaries:
             "directory of its programs), or use a server of your own: set `system_database_url` "
             "in the configuration or PYENGINE_DATABASE_URL in the environment."
         )
-    for binaries in found:
-        if created_by in (None, binaries.major):
-            return binaries
     have = ", ".join(f"PostgreSQL {each.version} in {each.directory}" for each in found)
     raise DBOSInitializationError(
         f"The data directory {data} was created by PostgreSQL {created_by}, but the binaries found "
@@ -126,7 +123,7 @@ def _candidates() -> Iterator[Path]:
         # Distributions link the programs one by one into a common directory.
         yield Path(os.path.realpath(on_path)).parent
     for pattern in _SYSTEM_DIRECTORIES:
-        yield from sorted(map(Path, glob.glob(pattern)), key=_number_in, reverse=True)
+        yield from sorted(Path("/").glob(pattern), key=_number_in, reverse=True)
 
 
 def _number_in(directory: Path) -> int:

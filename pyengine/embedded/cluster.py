@@ -11,14 +11,16 @@ import signal
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 
 from pyengine.embedded import connection, settings
 from pyengine.embedded.account import Account, reachable
 from pyengine.embedded.binaries import Binaries
-from pyengine.embedded.layout import Layout
+from pyengine.embedded.layout import Layout, write_file
 from pyengine.embedded.processes import server_processes
 from pyengine.errors import DBOSInitializationError
 
@@ -55,9 +57,9 @@ def start(
     layout.start_log.unlink(missing_ok=True)
     # The data directory is given as the working directory and in PGDATA, not as an argument:
     # pg_ctl pastes its arguments into a shell command.
+    timeout = ("-t", str(_START_TIMEOUT))
     outcome = account.run(
-        [binaries.directory / "pg_ctl", "start", "-w", "-s"]
-        + ["-t", str(_START_TIMEOUT), "-l", "../log/start.log"],
+        [binaries.directory / "pg_ctl", "start", "-w", *timeout, "-s", "-l", "../log/start.log"],
         cwd=layout.data,
     )
     running = connection.find(layout.sockets, layout.data)
@@ -77,7 +79,8 @@ def stop(layout: Layout) -> bool:
     """
     postmaster = postmaster_pid(layout)
     if postmaster is None:
-        return True
+        # Not a process that we can see; if it answers all the same, it is in another container.
+        return connection.find(layout.sockets, layout.data) is None
     os.kill(postmaster, signal.SIGINT)
     deadline = time.monotonic() + _STOP_TIMEOUT
     while server_processes(layout.data):
@@ -89,6 +92,9 @@ def stop(layout: Layout) -> bool:
             )
             return False
         time.sleep(_POLL)
+    if layout.sockets.parent != layout.root:
+        with suppress(OSError):  # in the common temporary directory, where nothing should stay
+            layout.sockets.rmdir()
     return True
 
 
@@ -101,26 +107,24 @@ def postmaster_pid(layout: Layout) -> int | None:
     return pid if pid in server_processes(layout.data) else None
 
 
-def set_password(layout: Layout, running: connection.Running) -> str:
+def password(layout: Layout, running: connection.Running) -> str:
     """Return the password for TCP connections, which is made at the first call."""
     try:
         return layout.password.read_text()
     except FileNotFoundError:
-        password = secrets.token_urlsafe(24)
+        made = secrets.token_urlsafe(24)
     with psycopg.connect(running.address.dsn(connection.USER), autocommit=True) as session:
         # Hashed here, so that the password itself never reaches the server's log.
         verifier = session.pgconn.encrypt_password(
-            password.encode(), connection.USER.encode(), b"scram-sha-256"
+            made.encode(), connection.USER.encode(), b"scram-sha-256"
         )
         session.execute(
-            psycopg.sql.SQL("alter role postgres password {}").format(verifier.decode())
+            sql.SQL("alter role {} password {}").format(
+                sql.Identifier(connection.USER), verifier.decode()
+            )
         )
-    unfinished = layout.password.with_name("password.new")
-    unfinished.unlink(missing_ok=True)
-    unfinished.touch(mode=0o600)
-    unfinished.write_text(password)
-    unfinished.replace(layout.password)
-    return password
+    write_file(layout.password, made, mode=0o600)
+    return made
 
 
 def _create(layout: Layout, binaries: Binaries, account: Account) -> None:
@@ -136,10 +140,15 @@ def _create(layout: Layout, binaries: Binaries, account: Account) -> None:
     unfinished = Path(tempfile.mkdtemp(prefix="data.init.", dir=layout.root))
     try:
         account.make_directory(unfinished)
+        options = (
+            "--data-checksums",
+            "--encoding=UTF8",
+            "--locale=C",
+            f"--username={connection.USER}",
+        )
+        access = ("--auth-local=trust", "--auth-host=scram-sha-256")
         outcome = account.run(
-            [binaries.directory / "initdb", "-D", unfinished, "-U", connection.USER, "-k"]
-            + ["--auth-local=trust", "--auth-host=scram-sha-256", "-E", "UTF8", "--locale=C"],
-            cwd=Path("/"),
+            [binaries.directory / "initdb", *options, *access, unfinished], cwd=Path("/")
         )
         if outcome.returncode != 0:
             raise DBOSInitializationError(
@@ -206,8 +215,8 @@ def _after_leftovers(layout: Layout) -> connection.Running | None:
 
 def _last_words(layout: Layout) -> str:
     """Return the ends of the logs that the failed start wrote."""
-    logs = sorted(layout.log.glob("*.log"), key=lambda path: path.stat().st_mtime)
+    logs = sorted(layout.log.glob("*.log"), key=lambda path: path.stat().st_mtime_ns)
     lines: list[str] = []
-    for path in {layout.start_log, *logs[-1:]} & set(logs):
+    for path in logs[-2:]:
         lines += path.read_text(errors="replace").splitlines()[-10:]
     return "\n".join(lines)

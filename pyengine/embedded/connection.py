@@ -1,6 +1,5 @@
 """Is the server running? Answered by connecting to it and asking which directory it serves."""
 
-import os
 import socket
 import time
 from collections.abc import Iterator
@@ -82,7 +81,7 @@ def _accepts_connections(address: Address) -> bool:
     """Wait for the server to be up (True) or gone (False)."""
     started = last_heard = time.monotonic()
     while _listens(address):
-        answer = psycopg.pq.PGconn.ping(f"{address.dsn(USER)} connect_timeout=5".encode())
+        answer = psycopg.pq.PGconn.ping(f"{address.dsn(USER)} connect_timeout=2".encode())
         now = time.monotonic()
         if answer == psycopg.pq.Ping.OK:
             return True
@@ -119,6 +118,6 @@ def _identify(address: Address, data: Path) -> Running:
 
 def _same(shown: str, data: Path) -> bool:
     try:
-        return os.path.samefile(shown, data)
+        return Path(shown).samefile(data)
     except OSError:
         return False

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +72,27 @@ def default_root() -> Path:
     shared = Path(os.environ.get("XDG_DATA_HOME", ""))
     # The XDG specification: a relative path is to be ignored.
     return (shared if shared.is_absolute() else Path.home() / ".local/share") / "pyengine"
+
+
+def write_file(path: Path, text: str, *, mode: int) -> None:
+    """Write a file of the root directory whole or not at all, for the owner of that directory."""
+    descriptor, unfinished = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            os.fchmod(descriptor, mode)
+            give_to_owner_of(path.parent, descriptor)
+        Path(unfinished).replace(path)
+    except BaseException:
+        Path(unfinished).unlink(missing_ok=True)
+        raise
+
+
+def give_to_owner_of(directory: Path, descriptor: int) -> None:
+    """Let the owner of the directory have a file that root just created there."""
+    if os.geteuid() == 0:
+        owner = directory.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def _socket_directory(root: Path) -> Path:

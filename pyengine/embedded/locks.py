@@ -1,8 +1,9 @@
 """Kernel file locks: who uses the server, and who may start or stop it.
 
 A lock vanishes with its process, however that ends, so there is nothing to clean up after a crash.
-Lock order: a client takes its share of `clients.lock` first, then `server.lock`. Whoever holds
-`server.lock` decides alone; it stops the server only if it can turn its share into the whole.
+Lock order: `server.lock` first, then `clients.lock`. Every decision (start, attach, stop, leave) is
+made under `server.lock`; a client keeps only its share of `clients.lock`, and whoever wants to stop
+the server has to be able to turn its share into the whole.
 """
 
 import fcntl
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pyengine.embedded.layout import give_to_owner_of
 from pyengine.errors import DBOSInitializationError
 
 _WAIT = 660.0  # seconds: longer than another process may take to start the server
@@ -27,6 +29,7 @@ class Reference:
         self._path = root / "clients.lock"
         self._descriptor = _locked(self._path, fcntl.LOCK_SH)
         self._spare: int | None = None
+        _held.add(self)
 
     def is_the_only_one(self) -> bool:
         """Tell whether no other client holds a share. Only to be asked under `server_lock`."""
@@ -35,17 +38,21 @@ class Reference:
         except BlockingIOError:
             return False
         finally:
-            # A conversion, even a failed one, may drop the share first. Nobody else acts on that
-            # moment because whoever wants to stop the server needs `server.lock`, which we hold.
+            # A conversion, even a failed one, may drop the share for a moment, in which nobody can
+            # act on it because that needs `server.lock`, which we hold.
             fcntl.flock(self._descriptor, fcntl.LOCK_SH)
         return True
 
     def release(self) -> None:
         """Give the share back. Never by unlocking, which would also unlock a forked copy."""
+        _held.discard(self)
         os.close(self._descriptor)
 
     def before_fork(self) -> None:
-        """Take a second share for the child: a forked descriptor is the same lock, not another."""
+        """Take a second share for the child: a forked descriptor is the same lock, not another.
+
+        Taken by the parent, so that there is no moment at which the child has none.
+        """
         try:
             self._spare = _locked(self._path, fcntl.LOCK_SH)
         except (OSError, DBOSInitializationError):
@@ -65,9 +72,12 @@ class Reference:
             self._descriptor, self._spare = self._spare, None
 
 
+_held: set[Reference] = set()
+
+
 @contextmanager
 def server_lock(root: Path) -> Iterator[None]:
-    """Hold the right to start, stop or inspect the server of a root directory."""
+    """Hold the right to start, stop, join or leave the server of a root directory."""
     descriptor = _locked(root / "server.lock", fcntl.LOCK_EX)
     try:
         yield
@@ -78,17 +88,13 @@ def server_lock(root: Path) -> Iterator[None]:
 
 
 def _locked(path: Path, operation: int) -> int:
+    flags = os.O_RDONLY | os.O_NOFOLLOW
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except PermissionError as failure:
-        raise DBOSInitializationError(
-            f"{path} cannot be opened by this user. Run as the owner of {path.parent}, or choose "
-            "another directory with PYENGINE_HOME."
-        ) from failure
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o644)
+        give_to_owner_of(path.parent, descriptor)
+    except FileExistsError:
+        descriptor = os.open(path, flags)
     try:
-        if os.geteuid() == 0:
-            owner = path.parent.stat()
-            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         _wait_for(descriptor, operation, path)
     except BaseException:
         os.close(descriptor)
@@ -114,3 +120,25 @@ def _wait_for(descriptor: int, operation: int, path: Path) -> None:
             _logger.info("waiting for another process that starts or stops the server (%s)", path)
             say_so = deadline
         time.sleep(_POLL)
+
+
+def _before_fork() -> None:
+    for reference in list(_held):
+        reference.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for reference in list(_held):
+        reference.after_fork_in_parent()
+
+
+def _after_fork_in_child() -> None:
+    for reference in list(_held):
+        reference.after_fork_in_child()
+
+
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)

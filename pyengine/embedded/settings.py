@@ -9,7 +9,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from pyengine.embedded.layout import Layout
+from pyengine.embedded.layout import Layout, write_file
 from pyengine.errors import DBOSInitializationError
 
 INCLUDE = "include '../server.conf'"
@@ -43,23 +43,23 @@ Value = str | int | float | bool
 
 
 def resolve(
-    layout: Layout, user: Mapping[str, Value] | None, before: Mapping[str, str], *, tcp: bool
+    layout: Layout, wanted: Mapping[str, str], before: Mapping[str, str], *, tcp: bool
 ) -> dict[str, str]:
     """Return every setting of a server to be started.
 
     Args:
         layout: the paths of the server.
-        user: what the caller asked for; it wins over the defaults.
+        wanted: what the caller asked for (see `requested`); it wins over the defaults.
         before: the settings of the last start, whose TCP port is kept if it is free.
         tcp: listen on 127.0.0.1 too.
 
     Raises:
-        DBOSInitializationError: a setting is not the caller's to choose.
+        DBOSInitializationError: no TCP port is free.
     """
     port = _free_port(before) if tcp else _UNIX_PORT
     return {
         **_DEFAULTS,
-        **requested(user),
+        **wanted,
         "port": str(port),
         "listen_addresses": "127.0.0.1" if tcp else "",
         "unix_socket_directories": '"{}"'.format(str(layout.sockets).replace('"', '""')),
@@ -68,11 +68,15 @@ def resolve(
 
 
 def requested(user: Mapping[str, Value] | None) -> dict[str, str]:
-    """Return the caller's settings as PostgreSQL writes them, checked."""
+    """Return the caller's settings as PostgreSQL writes them.
+
+    Raises:
+        DBOSInitializationError: a setting is not the caller's to choose.
+    """
     wanted: dict[str, str] = {}
     for name, value in (user or {}).items():
         text = ("on" if value else "off") if isinstance(value, bool) else str(value)
-        if name in _OURS or not re.fullmatch(r"[a-z_][a-z0-9_.]*", name) or "\n" in text:
+        if name in _OURS or not re.fullmatch(r"[a-z_][a-z0-9_.]*", name) or not text.isprintable():
             raise DBOSInitializationError(
                 f"The setting {name!r} in `settings` of the embedded server is not valid: it must "
                 "be a PostgreSQL setting on one line, and not one of those that pyengine decides "
@@ -95,10 +99,7 @@ def write(path: Path, settings: Mapping[str, str]) -> None:
     """Write the file that the server includes, whole or not at all."""
     lines = ["# Written by pyengine at each start. Use ALTER SYSTEM for settings of your own."]
     lines += [f"{name} = '{_quoted(value)}'" for name, value in settings.items()]
-    unfinished = path.with_name(f"{path.name}.new")
-    unfinished.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    unfinished.chmod(0o644)
-    unfinished.replace(path)
+    write_file(path, "\n".join(lines) + "\n", mode=0o644)
 
 
 def _quoted(value: str) -> str:
