@@ -69,6 +69,18 @@ _FUNCTIONS = """
 """
 
 
+# Roles that may use the engine: whoever was given it may ask for its migrations.
+_APPLICATIONS = """
+    select pg_catalog.pg_get_userbyid(a.grantee)
+    from pg_catalog.pg_proc as p
+    join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+    cross join pg_catalog.aclexplode(p.proacl) as a
+    where n.nspname = %s and p.proname = 'list_migrations'
+        and a.grantee not in (0, p.proowner)
+    order by 1
+"""
+
+
 def check_installable(conn: psycopg.Connection[Any], schema: str) -> None:
     """Create the schema, or accept one that was prepared: empty, ours, and closed to others.
 
@@ -116,6 +128,17 @@ def check_upgradable(conn: psycopg.Connection[Any], schema: str) -> None:
     _check_creators(conn, schema, oid)
 
 
+def renew_grants(conn: psycopg.Connection[Any], schema: str) -> None:
+    """Let the roles that were granted every public function use the new ones as well.
+
+    Membership of a group role needs no renewal; see `grant_application`.
+    """
+    if _has_grant_function(conn, schema):
+        return
+    for role in _names(conn, _APPLICATIONS, [schema]):
+        _grant_functions(conn, schema, role)
+
+
 def grant_application(conn: psycopg.Connection[Any], schema: str, role: str) -> None:
     """Give a role the use of the engine.
 
@@ -131,16 +154,8 @@ def grant_application(conn: psycopg.Connection[Any], schema: str, role: str) -> 
         if not cursor.execute(query, [role]).fetchone():
             msg = f"application_role {role!r} does not exist: create it first, or correct the name"
             raise DBOSInvalidArgumentError(msg)
-        query = """
-            select exists (
-                select from pg_catalog.pg_proc as p
-                join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
-                where n.nspname = %s and p.proname = '_grant_application'
-            )
-        """
-        by_function = bool(cursor.execute(query, [schema]).fetchone())
     try:
-        if by_function:
+        if _has_grant_function(conn, schema):
             call = sql.SQL("select {}(%s)").format(sql.Identifier(schema, "_grant_application"))
             conn.execute(call, [role])
         else:
@@ -148,6 +163,18 @@ def grant_application(conn: psycopg.Connection[Any], schema: str, role: str) -> 
     except psycopg.errors.InsufficientPrivilege as exc:
         msg = f"role {conn.info.user!r} may not give {role!r} the use of schema {schema!r}"
         raise DBOSInitializationError(msg) from exc
+
+
+def _has_grant_function(conn: psycopg.Connection[Any], schema: str) -> bool:
+    query = """
+        select exists (
+            select from pg_catalog.pg_proc as p
+            join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
+            where n.nspname = %s and p.proname = '_grant_application'
+        )
+    """
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        return bool(cursor.execute(query, [schema]).fetchone())
 
 
 def _grant_functions(conn: psycopg.Connection[Any], schema: str, role: str) -> None:

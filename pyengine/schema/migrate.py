@@ -123,9 +123,9 @@ def verify(
         root: directory of the SQL sources; the library's own when not given.
 
     Raises:
+        DBOSInvalidArgumentError: no schema can have this name.
         DBOSInitializationError: it is not; the message says what is missing and the command to run.
     """
-    check_schema_name(schema)
     _check_server(conn)
     missing = pending(conn, schema=schema, root=root)
     if not missing:
@@ -146,8 +146,10 @@ def pending(
     """Return what `migrate` would apply now; false when that is nothing.
 
     Raises:
+        DBOSInvalidArgumentError: no schema can have this name.
         DBOSInitializationError: as `migrate` does for a history it cannot work with.
     """
+    check_schema_name(schema)
     applied = state.read(conn, schema)
     return state.decide(applied, load(root), schema=schema, library_version=__version__)
 
@@ -166,6 +168,8 @@ def _migrate_once(
         applied = state.read_table(conn, schema) if state.table_exists(conn, schema) else ()
         plan = state.decide(applied, sources, schema=schema, library_version=__version__)
         _apply(conn, plan, sources, schema)
+        if plan.repeatables:
+            access.renew_grants(conn, schema)
         if application_role is not None:
             access.grant_application(conn, schema, application_role)
     before = applied[-1].version if applied else -1
@@ -191,14 +195,17 @@ def _lock(conn: psycopg.Connection[Any], schema: str) -> None:
 
 
 def _courtesy_lock(conn: psycopg.Connection[Any], schema: str) -> None:
-    digest = hashlib.sha256(b"pyengine schema " + schema.encode()).digest()
-    key = int.from_bytes(digest[:8], "big", signed=True)
     _set_lock_timeout(conn, COURTESY_SECONDS)
     try:
         with conn.transaction():
-            conn.execute("select pg_catalog.pg_advisory_xact_lock(%s)", [key])
+            conn.execute("select pg_catalog.pg_advisory_xact_lock(%s)", [_courtesy_key(schema)])
     except psycopg.errors.LockNotAvailable:
         logger.info("somebody holds the advisory lock of schema %r; going on without it", schema)
+
+
+def _courtesy_key(schema: str) -> int:
+    digest = hashlib.sha256(b"pyengine schema " + schema.encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
 
 
 def _apply(conn: psycopg.Connection[Any], plan: Plan, sources: Sources, schema: str) -> None:

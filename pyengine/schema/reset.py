@@ -10,11 +10,14 @@ from pyengine.errors import DBOSInitializationError
 from pyengine.schema import state
 from pyengine.schema.sources import SOURCE_SCHEMA, check_schema_name
 
+# What the installation itself put there.
+KEPT = ("schema_migrations", "settings")
+
 _TABLES = """
     select c.relname
     from pg_catalog.pg_class as c
     join pg_catalog.pg_namespace as n on n.oid = c.relnamespace
-    where n.nspname = %s and c.relkind in ('r', 'p') and c.relname <> 'schema_migrations'
+    where n.nspname = %s and c.relkind in ('r', 'p') and c.relname <> all (%s)
     order by c.relname
 """
 
@@ -25,7 +28,8 @@ def reset(conn: psycopg.Connection[Any], schema: str = SOURCE_SCHEMA, *, truncat
     Args:
         conn: a connection as the schema's owner.
         schema: the engine's schema.
-        truncate: True empties the tables and keeps the installation; False drops the schema.
+        truncate: True empties the tables and keeps the installation and its settings; False drops
+            the schema.
 
     Raises:
         DBOSInitializationError: the schema exists but pyengine is not installed in it.
@@ -39,7 +43,7 @@ def reset(conn: psycopg.Connection[Any], schema: str = SOURCE_SCHEMA, *, truncat
             conn.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(schema)))
             return
         with conn.cursor(row_factory=scalar_row) as cursor:
-            tables = [str(name) for name in cursor.execute(_TABLES, [schema])]
+            tables = [str(name) for name in cursor.execute(_TABLES, [schema, list(KEPT)])]
         if tables:
             names = sql.SQL(", ").join(sql.Identifier(schema, table) for table in tables)
             conn.execute(sql.SQL("truncate {} restart identity").format(names))

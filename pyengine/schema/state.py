@@ -46,7 +46,8 @@ def read(conn: psycopg.Connection[Any], schema: str) -> tuple[Applied, ...]:
                 return tuple(cursor.execute(query))
         except (psycopg.errors.UndefinedFunction, psycopg.errors.InvalidSchemaName):
             # Nothing there, or an installation whose functions were lost: the table tells.
-            return read_table(conn, schema) if table_exists(conn, schema) else ()
+            with conn.transaction():
+                return read_table(conn, schema) if table_exists(conn, schema) else ()
     except psycopg.errors.InsufficientPrivilege as exc:
         msg = (
             f"role {_current_role(conn)!r} has no access to schema {schema!r}: run "
