@@ -1,0 +1,1 @@
+"""The boundary to PostgreSQL: one function per SQL function, typed rows, sessions."""

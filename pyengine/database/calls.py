@@ -1,0 +1,292 @@
+"""One Python function per SQL function: each builds a `Call` that knows its text and performs nothing.
+
+`Write` is a call that the gateway may send together with others of its moment, in one commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii as quote
+from typing import Any, Generic, TypeVar
+
+from pyengine.database import rows
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """A call of one SQL function: `row` is the dataclass of its rows, or None for a scalar."""
+
+    function: str
+    arguments: Mapping[str, object]
+    row: type[T] | None = None
+
+    def text(self, schema: str) -> str:
+        """The statement, with $n parameters in the order of `arguments`."""
+        return _text(schema, self.function, tuple(self.arguments), self.row)
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One item of a batch function: `kind` is starts, steps or finishes; `document` its json object."""
+
+    kind: str
+    document: str
+
+
+BATCHES: Mapping[str, tuple[str, type[Any]]] = {
+    "starts": ("start_workflows", rows.StartAnswer),
+    "steps": ("record_steps", rows.StepAnswer),
+    "finishes": ("finish_workflows", rows.FinishAnswer),
+}
+
+
+@lru_cache(maxsize=256)
+def _text(schema: str, function: str, names: tuple[str, ...], row: type[Any] | None) -> str:
+    arguments = ", ".join(f"{name} => ${n}" for n, name in enumerate(names, 1))
+    quoted = schema if schema.isidentifier() and schema.islower() else '"' + schema.replace('"', '""') + '"'
+    if row is None:
+        return f"select {quoted}.{function}({arguments})"
+    columns = ", ".join(f"r.{field.name}" for field in fields(row))
+    return f"select {columns} from {quoted}.{function}({arguments}) r"
+
+
+def _document(**values: str | None) -> str:
+    """A json object from json texts; absent values are left out."""
+    return "{" + ",".join(f'"{k}":{v}' for k, v in values.items() if v is not None) + "}"
+
+
+def _string(value: str | None) -> str | None:
+    return None if value is None else quote(value)
+
+
+def _number(value: float | None) -> str | None:
+    return None if value is None else repr(value)
+
+
+def start(
+    *,
+    workflow_id: str,
+    name: str,
+    inputs: str,
+    serialization: str,
+    application_name: str,
+    application_version: str,
+    version_is_pinned: bool,
+    lease_token: str | None = None,
+    class_name: str | None = None,
+    config_name: str | None = None,
+    max_attempts: int | None = None,
+    parent: tuple[str, str, int] | None = None,
+    step_name: str | None = None,
+    authenticated_user: str | None = None,
+    assumed_role: str | None = None,
+    authenticated_roles: str | None = None,
+    attributes: str | None = None,
+    timeout_ms: float | None = None,
+) -> Write:
+    """Start a workflow; `parent` is (workflow_id, lease_token, step_id) of the starting run."""
+    parent_id, parent_token, parent_step = parent or (None, None, None)
+    return Write(
+        "starts",
+        _document(
+            workflow_id=quote(workflow_id),
+            name=quote(name),
+            class_name=_string(class_name),
+            config_name=_string(config_name),
+            application_name=quote(application_name),
+            application_version=quote(application_version),
+            version_is_pinned="true" if version_is_pinned else None,
+            lease_token=_string(lease_token),
+            max_attempts=_number(max_attempts),
+            parent_workflow_id=_string(parent_id),
+            parent_lease_token=_string(parent_token),
+            parent_step_id=_number(parent_step),
+            step_name=_string(step_name),
+            authenticated_user=_string(authenticated_user),
+            assumed_role=_string(assumed_role),
+            authenticated_roles=authenticated_roles,
+            attributes=attributes,
+            timeout_ms=_number(timeout_ms),
+            serialization=quote(serialization),
+            inputs=inputs,
+        ),
+    )
+
+
+def record_step(
+    *,
+    workflow_id: str,
+    lease_token: str,
+    step_id: int,
+    name: str,
+    serialization: str,
+    output: str | None = None,
+    error: str | None = None,
+    child_workflow_id: str | None = None,
+    elapsed_ms: float = 0.0,
+) -> Write:
+    """Record the outcome of a step under the lease of its run."""
+    return Write(
+        "steps",
+        _document(
+            workflow_id=quote(workflow_id),
+            lease_token=quote(lease_token),
+            step_id=str(step_id),
+            name=quote(name),
+            child_workflow_id=_string(child_workflow_id),
+            elapsed_ms=f"{elapsed_ms:.3f}",
+            serialization=quote(serialization),
+            output=output,
+            error=error,
+        ),
+    )
+
+
+def finish(
+    *,
+    workflow_id: str,
+    lease_token: str,
+    serialization: str,
+    output: str | None = None,
+    error: str | None = None,
+) -> Write:
+    """Record how a workflow ended: exactly one of output and error."""
+    return Write(
+        "finishes",
+        _document(
+            workflow_id=quote(workflow_id),
+            lease_token=quote(lease_token),
+            serialization=quote(serialization),
+            output=output,
+            error=error,
+        ),
+    )
+
+
+def check_lease(*, workflow_id: str, lease_token: str) -> Call[None]:
+    """Raise unless the run may still write."""
+    return Call("check_lease", {"workflow_id": workflow_id, "lease_token": lease_token})
+
+
+def release_workflows(*, leases: Sequence[tuple[str, str]]) -> Call[None]:
+    """Give runs back unfinished: pairs of workflow id and lease token."""
+    documents = ",".join(
+        _document(workflow_id=quote(w), lease_token=quote(t)) for w, t in leases
+    )
+    return Call("release_workflows", {"requests": f"[{documents}]"})
+
+
+def await_workflows(
+    *, workflow_ids: Sequence[str], channel: str | None
+) -> Call[rows.Outcome]:
+    """Outcomes of those that have ended; the channel waits for the others."""
+    arguments = {"workflow_ids": list(workflow_ids), "channel": channel}
+    return Call("await_workflows", arguments, rows.Outcome)
+
+
+def forget_waits(*, wait_keys: Sequence[int], channel: str) -> Call[None]:
+    """Take waits of a channel back."""
+    return Call("forget_waits", {"wait_keys": list(wait_keys), "channel": channel})
+
+
+def find_workflows(*, workflow_ids: Sequence[str]) -> Call[rows.WorkflowRow]:
+    """Workflows by id; unknown ids are left out."""
+    return Call("find_workflows", {"workflow_ids": list(workflow_ids)}, rows.WorkflowRow)
+
+
+def list_steps(*, workflow_id: str) -> Call[rows.StepRow]:
+    """The recorded steps of a workflow, in order."""
+    return Call("list_steps", {"workflow_id": workflow_id}, rows.StepRow)
+
+
+def cancel_workflows(*, workflow_ids: Sequence[str]) -> Call[None]:
+    """Cancel those that have not finished."""
+    return Call("cancel_workflows", {"workflow_ids": list(workflow_ids)})
+
+
+def resume_workflows(*, workflow_ids: Sequence[str], queue_name: str | None) -> Call[None]:
+    """Make those that have not succeeded or failed runnable again."""
+    arguments = {"workflow_ids": list(workflow_ids), "queue_name": queue_name}
+    return Call("resume_workflows", arguments)
+
+
+def claim_workflows(
+    *, executor_id: int, lease_token: str, claim_limit: int, channel: str | None
+) -> Call[rows.ClaimedWorkflow]:
+    """Take up to `claim_limit` runnable workflows under one lease token."""
+    return Call(
+        "claim_workflows",
+        {
+            "executor_id": executor_id,
+            "lease_token": lease_token,
+            "claim_limit": claim_limit,
+            "channel": channel,
+        },
+        rows.ClaimedWorkflow,
+    )
+
+
+def register_executor(
+    *,
+    name: str,
+    application_name: str,
+    application_version: str,
+    version_is_pinned: bool,
+    functions: Sequence[str],
+    channel: str,
+    lease_seconds: float,
+    session_pid: int | None,
+    host: str,
+    process_id: int,
+) -> Call[None]:
+    """Register this process; the scalar result is its executor id."""
+    return Call(
+        "register_executor",
+        {
+            "name": name,
+            "application_name": application_name,
+            "application_version": application_version,
+            "version_is_pinned": version_is_pinned,
+            "functions": list(functions),
+            "channel": channel,
+            "lease_seconds": lease_seconds,
+            "session_pid": session_pid,
+            "host": host,
+            "process_id": process_id,
+        },
+    )
+
+
+def set_executor_functions(*, executor_id: int, functions: Sequence[str]) -> Call[None]:
+    """Replace the list of functions that this executor can run."""
+    arguments = {"executor_id": executor_id, "functions": list(functions)}
+    return Call("set_executor_functions", arguments)
+
+
+def leave_executor(*, executor_id: int) -> Call[None]:
+    """End this executor; its unfinished workflows are given back."""
+    return Call("leave_executor", {"executor_id": executor_id})
+
+
+def tick_executor(
+    *, executor_id: int, session_pid: int | None, heartbeat_seconds: float
+) -> Call[rows.TickResult]:
+    """One maintenance tick."""
+    return Call(
+        "tick_executor",
+        {
+            "executor_id": executor_id,
+            "session_pid": session_pid,
+            "heartbeat_seconds": heartbeat_seconds,
+        },
+        rows.TickResult,
+    )
+
+
+def set_max_payload_bytes(*, max_payload_bytes: int) -> Call[None]:
+    """Set the largest payload that is accepted."""
+    return Call("set_max_payload_bytes", {"max_payload_bytes": max_payload_bytes})

@@ -1,0 +1,157 @@
+"""What the SQL functions return, as frozen dataclasses whose field names are the column names.
+
+Payload columns (inputs, output, error) stay text here; `pyengine.serialization` gives them a meaning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class StartAnswer:
+    """A start that created nothing: refused, or the id exists (then the row as it is)."""
+
+    item: int
+    refusal: str | None
+    message: str | None
+    status: str | None
+    name: str | None
+    class_name: str | None
+    config_name: str | None
+    queue_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepAnswer:
+    """A checkpoint that stored nothing: refused, or the step has an outcome already (which holds)."""
+
+    item: int
+    refusal: str | None
+    message: str | None
+    name: str | None
+    child_workflow_id: str | None
+    serialization: str | None
+    output: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FinishAnswer:
+    """An outcome that was refused."""
+
+    item: int
+    refusal: str | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAnswer:
+    """An answer of one part of a mixed batch, as json text."""
+
+    kind: str
+    item: int
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a workflow ended."""
+
+    workflow_id: str
+    status: str
+    serialization: str
+    output: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedWorkflow:
+    """A workflow handed to this executor, with its whole history."""
+
+    workflow_id: str
+    name: str
+    class_name: str | None
+    config_name: str | None
+    attempt_count: int
+    queue_name: str | None
+    deadline_at: datetime | None
+    authenticated_user: str | None
+    assumed_role: str | None
+    authenticated_roles: list[str] | None
+    serialization: str
+    inputs: str
+    step_ids: list[int] | None
+    step_names: list[str] | None
+    step_children: list[str | None] | None
+    step_serializations: list[str] | None
+    step_outputs: list[str | None] | None
+    step_errors: list[str | None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class TickResult:
+    """What one maintenance tick found and did."""
+
+    is_alive: bool
+    reaped_executors: int
+    requeued_workflows: int
+    claimable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowRow:
+    """One workflow as it is stored."""
+
+    workflow_id: str
+    status: str
+    name: str
+    class_name: str | None
+    config_name: str | None
+    application_name: str | None
+    application_version: str | None
+    executor_id: int | None
+    lease_token: UUID | None
+    attempt_count: int
+    queue_name: str | None
+    priority: int
+    partition_key: str | None
+    deduplication_id: str | None
+    parent_workflow_id: str | None
+    forked_from: str | None
+    was_forked_from: bool
+    schedule_name: str | None
+    authenticated_user: str | None
+    assumed_role: str | None
+    authenticated_roles: list[str] | None
+    attributes: Any
+    timeout: timedelta | None
+    deadline_at: datetime | None
+    delayed_until: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    serialization: str
+    inputs: str
+    output: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """One recorded step."""
+
+    workflow_id: str
+    step_id: int
+    name: str
+    attempt: int
+    child_workflow_id: str | None
+    started_at: datetime
+    completed_at: datetime
+    serialization: str
+    output: str | None
+    error: str | None

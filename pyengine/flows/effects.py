@@ -1,0 +1,52 @@
+"""The effects that a flow may yield; `Call` and `Write` of `pyengine.database.calls` are effects too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, Union
+
+from pyengine.database.calls import Call, Write
+from pyengine.flows.run import WorkflowRun
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Invoke:
+    """Run the user's function. The driver first makes sure that a run that was silent for long still has its lease.
+
+    `timeout` (seconds) and `preemptible` need the async driver. `elapsed_ms` is filled in by the driver.
+    """
+
+    function: Callable[..., Any]
+    args: Sequence[Any] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    run: WorkflowRun | None = None
+    timeout: float | None = None
+    preemptible: bool = False
+    elapsed_ms: float = 0.0
+
+
+@dataclass(slots=True, frozen=True)
+class Await:
+    """Wait until `call(channel)` returns rows, and return them; the call registers the channel as waiting.
+
+    `keys` (kind, id) say what wakes the wait. Without rows after `timeout` seconds the result is an empty list.
+    """
+
+    call: Callable[[str | None], Call[Any]]
+    keys: Sequence[tuple[str, str]]
+    timeout: float | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Delay:
+    """Wait in this process, not durably; `reason` is logged as a warning."""
+
+    seconds: float
+    reason: str | None = None
+
+
+Effect = Union[Call[Any], Write, Invoke, Await, Delay]
+Flow = Generator[Effect, Any, T]

@@ -1,0 +1,129 @@
+"""The state of one run of a workflow: its lease, its numbering and its history."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyengine.database.rows import ClaimedWorkflow, StepAnswer
+from pyengine.errors import (
+    DBOSUnexpectedStepError,
+    DBOSWorkflowCancelledError,
+    DBOSWorkflowConflictIDError,
+)
+from pyengine.flows.refusals import refusal
+from pyengine.serialization import Codec
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The recorded outcome of a step."""
+
+    name: str
+    child_workflow_id: str | None
+    serialization: str
+    output: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """On whose behalf a workflow runs."""
+
+    user: str | None = None
+    assumed_role: str | None = None
+    roles: Sequence[str] | None = None
+
+
+@dataclass(slots=True)
+class WorkflowRun:
+    """One run of a workflow, from its start or claim to its end in this process."""
+
+    workflow_id: str
+    name: str
+    lease_token: str
+    codec: Codec
+    serialization: str
+    attempt: int = 1
+    identity: Identity = Identity()
+    history: Mapping[int, Recorded] = field(default_factory=dict)
+    ended_by: BaseException | None = None
+    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def next_step_id(self) -> int:
+        """Draw the next step number; safe among threads and tasks."""
+        return next(self._numbers)
+
+    def recorded(self, step_id: int, name: str) -> Recorded | None:
+        """The recorded outcome of a step, if it has one.
+
+        Raises:
+            DBOSUnexpectedStepError: Another step was recorded under this number: the code has changed,
+                or is not deterministic.
+        """
+        if self.ended_by is not None:
+            raise self.ended_by
+        found = self.history.get(step_id)
+        if found is not None and found.name != name:
+            raise DBOSUnexpectedStepError(self.workflow_id, step_id, name, found.name)
+        return found
+
+    def replay(self, recorded: Recorded) -> Any:
+        """Return the recorded output, or raise the recorded error."""
+        if recorded.error is not None:
+            raise self.codec.decode_error(recorded.error, recorded.serialization)
+        return self.codec.decode(recorded.output, recorded.serialization)
+
+    def accept(self, answer: StepAnswer | None) -> Recorded | None:
+        """Read the answer to a checkpoint: None when it was stored, the earlier outcome when there is one.
+
+        Raises:
+            DBOSWorkflowConflictIDError: Another run owns the workflow.
+            DBOSWorkflowCancelledError: The workflow was cancelled.
+            DBOSException: The checkpoint was refused for another reason.
+        """
+        if answer is None:
+            return None
+        if answer.refusal is not None:
+            raise self.end(refusal(answer.refusal, answer.message or "", self.workflow_id))
+        if answer.name is None or answer.serialization is None:
+            return None
+        return Recorded(
+            answer.name,
+            answer.child_workflow_id,
+            answer.serialization,
+            answer.output,
+            answer.error,
+        )
+
+    def end(self, error: BaseException) -> BaseException:
+        """Remember that this run may not go on, if that is what the error says."""
+        if isinstance(error, (DBOSWorkflowConflictIDError, DBOSWorkflowCancelledError)):
+            self.ended_by = error
+        return error
+
+
+def run_of(claimed: ClaimedWorkflow, lease_token: str, codec: Codec) -> WorkflowRun:
+    """The run of a claimed workflow, with its history."""
+    columns = (
+        claimed.step_names,
+        claimed.step_children,
+        claimed.step_serializations,
+        claimed.step_outputs,
+        claimed.step_errors,
+    )
+    recorded = (Recorded(*values) for values in zip(*(column or () for column in columns)))
+    return WorkflowRun(
+        workflow_id=claimed.workflow_id,
+        name=claimed.name,
+        lease_token=lease_token,
+        codec=codec,
+        serialization=claimed.serialization,
+        attempt=claimed.attempt_count,
+        identity=Identity(
+            claimed.authenticated_user, claimed.assumed_role, claimed.authenticated_roles
+        ),
+        history=dict(zip(claimed.step_ids or (), recorded)),
+    )

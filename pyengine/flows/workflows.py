@@ -1,0 +1,245 @@
+"""Workflows: start, run, finish, and wait for the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyengine.database import calls
+from pyengine.database.rows import FinishAnswer, Outcome, StartAnswer
+from pyengine.errors import (
+    DBOSAwaitedWorkflowCancelledError,
+    DBOSAwaitedWorkflowMaxRecoveryAttemptsExceeded,
+    DBOSConflictingWorkflowError,
+    DBOSException,
+    DBOSPayloadTooLargeError,
+    DBOSWorkflowIDInUseError,
+)
+from pyengine.flows.effects import Await, Delay, Flow, Invoke
+from pyengine.flows.refusals import refusal
+from pyengine.flows.run import Identity, WorkflowRun
+from pyengine.flows.steps import record_error
+from pyengine.serialization import Codec
+
+GET_RESULT = "DBOS.getResult"
+
+# This process was declared dead while it was silent; its next maintenance tick registers it anew.
+EXECUTOR_GONE = "PE003"
+REGISTRATION_PAUSE_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which registered function a workflow runs."""
+
+    name: str
+    class_name: str | None = None
+    config_name: str | None = None
+    max_attempts: int | None = None
+
+    def differs_from(self, known: StartAnswer) -> str | None:
+        """What is different in a row that has the wanted id, in words."""
+        pairs = (
+            ("name", known.name, self.name),
+            ("class", known.class_name, self.class_name),
+            ("instance", known.config_name, self.config_name),
+        )
+        for what, theirs, ours in pairs:
+            if theirs != ours:
+                return f"it exists with the {what} {theirs!r}, and was started with {ours!r}"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """The application that starts workflows."""
+
+    name: str
+    version: str
+    version_is_pinned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StartRequest:
+    """All there is to say about a workflow that is to start."""
+
+    workflow_id: str
+    target: Target
+    application: Application
+    inputs: str
+    serialization: str
+    lease_token: str
+    identity: Identity = Identity()
+    reject_known_id: bool = False
+
+
+def start_workflow(
+    request: StartRequest, parent: WorkflowRun | None = None, step_id: int | None = None
+) -> Flow[bool]:
+    """Start a workflow as PENDING under the request's lease. False when the id exists: then only its outcome counts.
+
+    A start inside a workflow is recorded as a step of the parent in the same commit; a refusal is recorded
+    as that step's error.
+    """
+    target = request.target
+    write = calls.start(
+        workflow_id=request.workflow_id,
+        name=target.name,
+        class_name=target.class_name,
+        config_name=target.config_name,
+        inputs=request.inputs,
+        serialization=request.serialization,
+        application_name=request.application.name,
+        application_version=request.application.version,
+        version_is_pinned=request.application.version_is_pinned,
+        lease_token=request.lease_token,
+        max_attempts=target.max_attempts,
+        parent=_parent(parent, step_id),
+        step_name=target.name if parent is not None else None,
+        authenticated_user=request.identity.user,
+        assumed_role=request.identity.assumed_role,
+        authenticated_roles=_roles(request.identity),
+    )
+    answer: StartAnswer | None = yield write
+    while answer is not None and answer.refusal == EXECUTOR_GONE:
+        yield Delay(REGISTRATION_PAUSE_SECONDS)
+        answer = yield write
+    if answer is None:
+        return True
+    error = _start_error(request, answer, parent)
+    if error is None:
+        return False
+    if parent is not None and step_id is not None and isinstance(error, DBOSException):
+        yield from record_error(parent, target.name, step_id, error)
+    raise error
+
+
+def _parent(run: WorkflowRun | None, step_id: int | None) -> tuple[str, str, int] | None:
+    if run is None or step_id is None:
+        return None
+    return run.workflow_id, run.lease_token, step_id
+
+
+def _roles(identity: Identity) -> str | None:
+    roles: Sequence[str] | None = identity.roles
+    return "[" + ",".join(map(calls.quote, roles)) + "]" if roles else None
+
+
+def _start_error(
+    request: StartRequest, answer: StartAnswer, parent: WorkflowRun | None
+) -> BaseException | None:
+    if answer.refusal is not None:
+        error = refusal(answer.refusal, answer.message or "", request.workflow_id)
+        return error if parent is None else parent.end(error)
+    if request.reject_known_id:
+        return DBOSWorkflowIDInUseError(
+            request.workflow_id, answer.status or "", answer.name or ""
+        )
+    difference = request.target.differs_from(answer)
+    if difference is not None:
+        return DBOSConflictingWorkflowError(request.workflow_id, difference)
+    return None
+
+
+def run_workflow(run: WorkflowRun, function: Callable[[], Any]) -> Flow[Any]:
+    """Run a workflow's function and record how it ended; returns its output or raises its error.
+
+    A run that lost its lease ends quietly and follows the workflow: it returns what the owner records.
+    """
+    try:
+        output = yield Invoke(function)
+    except Exception as error:
+        return (yield from _finish_with_error(run, error))
+    try:
+        text = run.codec.encode(output, run.serialization)
+    except DBOSException as error:
+        return (yield from _finish_with_error(run, error))
+    answer: FinishAnswer | None = yield calls.finish(
+        workflow_id=run.workflow_id,
+        lease_token=run.lease_token,
+        serialization=run.serialization,
+        output=text,
+    )
+    try:
+        if _is_recorded(run, answer):
+            return output
+    except DBOSPayloadTooLargeError as error:
+        return (yield from _finish_with_error(run, error))
+    return (yield from await_result(run.workflow_id, run.codec))
+
+
+def _finish_with_error(run: WorkflowRun, error: Exception) -> Flow[Any]:
+    answer: FinishAnswer | None = yield calls.finish(
+        workflow_id=run.workflow_id,
+        lease_token=run.lease_token,
+        serialization=run.serialization,
+        error=run.codec.encode_error(error, run.serialization),
+    )
+    try:
+        if _is_recorded(run, answer):
+            raise error
+    except DBOSPayloadTooLargeError as too_large:
+        if error is not too_large:
+            return (yield from _finish_with_error(run, too_large))
+        raise
+    return (yield from await_result(run.workflow_id, run.codec))
+
+
+def _is_recorded(run: WorkflowRun, answer: FinishAnswer | None) -> bool:
+    """Whether the outcome was stored; False when another run or an operator decides the workflow's end."""
+    if answer is None:
+        return True
+    if answer.refusal in ("PE001", "PE002"):
+        return False
+    raise refusal(answer.refusal or "PE400", answer.message or "", run.workflow_id)
+
+
+def await_result(workflow_id: str, codec: Codec) -> Flow[Any]:
+    """Wait for a workflow to end (or to appear and end): its output, or raise its error."""
+    outcomes: list[Outcome] = yield Await(
+        lambda channel: calls.await_workflows(workflow_ids=[workflow_id], channel=channel),
+        [("result", workflow_id)],
+    )
+    return resolve(outcomes[0], codec)
+
+
+def await_first(workflow_ids: Sequence[str]) -> Flow[str]:
+    """Wait until one of the workflows has ended: its id, the first in the given order if several have."""
+    outcomes: list[Outcome] = yield Await(
+        lambda channel: calls.await_workflows(workflow_ids=workflow_ids, channel=channel),
+        [("result", workflow_id) for workflow_id in workflow_ids],
+    )
+    ended = {outcome.workflow_id for outcome in outcomes}
+    return next(workflow_id for workflow_id in workflow_ids if workflow_id in ended)
+
+
+def resolve(outcome: Outcome, codec: Codec) -> Any:
+    """The output of an ended workflow, or raise what its callers see."""
+    if outcome.status == "SUCCESS":
+        return codec.decode(outcome.output, outcome.serialization)
+    if outcome.status == "CANCELLED":
+        raise DBOSAwaitedWorkflowCancelledError(outcome.workflow_id)
+    if outcome.status == "ERROR":
+        raise codec.decode_error(outcome.error, outcome.serialization)
+    raise DBOSAwaitedWorkflowMaxRecoveryAttemptsExceeded(outcome.workflow_id)
+
+
+def record_result(run: WorkflowRun, workflow_id: str, step_id: int) -> Flow[None]:
+    """Note in the waiting workflow that it read another's result. It is never read back: the result is asked again."""
+    if run.ended_by is not None:
+        raise run.ended_by
+    if step_id in run.history:
+        return
+    run.accept(
+        (
+            yield calls.record_step(
+                workflow_id=run.workflow_id,
+                lease_token=run.lease_token,
+                step_id=step_id,
+                name=GET_RESULT,
+                serialization=run.codec.default_tag,
+                child_workflow_id=workflow_id,
+            )
+        )
+    )

@@ -1,0 +1,201 @@
+"""The two drivers of flows, one for threads and one for event loops: the only logic that exists twice."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from pyengine.database import calls
+from pyengine.database.calls import Call, Write
+from pyengine.errors import DBOSException, DBOSStepTimeoutError, DBOSWorkflowCancelledError
+from pyengine.flows.effects import Await, Delay, Effect, Flow, Invoke
+from pyengine.flows.run import WorkflowRun
+from pyengine.runtime.gateway import Gateway
+from pyengine.runtime.waits import Ticket, Waits
+
+T = TypeVar("T")
+_logger = logging.getLogger("pyengine")
+
+
+class Drivers:
+    """Runs flows over a gateway; `lease_is_sure` says whether this process can rely on its lease without asking."""
+
+    def __init__(
+        self, gateway: Gateway, waits: Waits, lease_is_sure: Callable[[], bool]
+    ) -> None:
+        self.gateway = gateway
+        self.waits = waits
+        self._lease_is_sure = lease_is_sure
+
+    def run(self, flow: Flow[T]) -> T:
+        """Run a flow to its end, blocking this thread."""
+        try:
+            effect = next(flow)
+            while True:
+                try:
+                    value = self._perform(effect)
+                except BaseException as error:
+                    effect = flow.throw(error)
+                else:
+                    effect = flow.send(value)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    async def run_async(self, flow: Flow[T]) -> T:
+        """Run a flow to its end on the running event loop."""
+        try:
+            effect = next(flow)
+            while True:
+                try:
+                    value = await self._perform_async(effect)
+                except BaseException as error:
+                    effect = flow.throw(error)
+                else:
+                    effect = flow.send(value)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def _perform(self, effect: Effect) -> Any:
+        if isinstance(effect, (Write, Call)):
+            return self.gateway.run(effect)
+        if isinstance(effect, Invoke):
+            return self._invoke(effect)
+        if isinstance(effect, Await):
+            return self._await(effect)
+        _warn(effect)
+        self._still_open(self.gateway.sessions.closed.wait(effect.seconds))
+        return None
+
+    async def _perform_async(self, effect: Effect) -> Any:
+        if isinstance(effect, (Write, Call)):
+            return await self.gateway.run_async(effect)
+        if isinstance(effect, Invoke):
+            return await self._invoke_async(effect)
+        if isinstance(effect, Await):
+            return await self._await_async(effect)
+        _warn(effect)
+        await asyncio.sleep(effect.seconds)
+        return None
+
+    def _invoke(self, effect: Invoke) -> Any:
+        if effect.run is not None and not self._lease_is_sure():
+            self.gateway.run(_lease_check(effect.run))
+        began = time.perf_counter()
+        try:
+            return effect.function(*effect.args, **effect.kwargs)
+        finally:
+            effect.elapsed_ms = (time.perf_counter() - began) * 1000
+
+    async def _invoke_async(self, effect: Invoke) -> Any:
+        if effect.run is not None and not self._lease_is_sure():
+            await self.gateway.run_async(_lease_check(effect.run))
+        began = time.perf_counter()
+        try:
+            value = effect.function(*effect.args, **effect.kwargs)
+            if not inspect.isawaitable(value):
+                return value
+            if effect.timeout is None and not effect.preemptible:
+                return await value
+            return await self._bounded(effect, value)
+        finally:
+            effect.elapsed_ms = (time.perf_counter() - began) * 1000
+
+    async def _bounded(self, effect: Invoke, value: Awaitable[Any]) -> Any:
+        """Await a step within its timeout, and only while its workflow is not cancelled."""
+        step = asyncio.ensure_future(value)
+        ended: asyncio.Future[Any] | None = None
+        if effect.preemptible and effect.run is not None:
+            ended = asyncio.ensure_future(self._await_async(_end_of(effect.run)))
+        awaited = {step} if ended is None else {step, ended}
+        try:
+            await asyncio.wait(
+                awaited, timeout=effect.timeout, return_when=asyncio.FIRST_COMPLETED
+            )
+            if step.done():
+                return step.result()
+            preempted = ended is not None and ended.done()
+            if await _stop(step) and not preempted:
+                return step.result()
+        finally:
+            for task in awaited:
+                await _stop(task)
+        if preempted and effect.run is not None:
+            raise effect.run.end(
+                DBOSWorkflowCancelledError(
+                    f"Workflow {effect.run.workflow_id} is cancelled. Aborting step."
+                )
+            )
+        raise DBOSStepTimeoutError(_name_of(effect), effect.timeout or 0.0)
+
+    def _await(self, effect: Await) -> list[Any]:
+        deadline = _deadline(effect)
+        ticket = self.waits.open(effect.keys)
+        try:
+            while True:
+                rows: list[Any] = self.gateway.run(effect.call(self.waits.channel))
+                left = _left(deadline)
+                if rows or left == 0.0:
+                    return rows
+                ticket.wait(left)
+                self._still_open(self.gateway.sessions.closed.is_set())
+        finally:
+            ticket.close()
+
+    async def _await_async(self, effect: Await) -> list[Any]:
+        deadline = _deadline(effect)
+        ticket: Ticket = self.waits.open(effect.keys)
+        try:
+            while True:
+                rows: list[Any] = await self.gateway.run_async(effect.call(self.waits.channel))
+                left = _left(deadline)
+                if rows or left == 0.0:
+                    return rows
+                await ticket.wait_async(left)
+                self._still_open(self.gateway.sessions.closed.is_set())
+        finally:
+            ticket.close()
+
+    def _still_open(self, closed: bool) -> None:
+        if closed:
+            raise DBOSException("pyengine was destroyed while this call was waiting")
+
+
+async def _stop(task: asyncio.Future[Any]) -> bool:
+    """Cancel a task and wait until it has ended; True when it completed all the same."""
+    task.cancel()
+    await asyncio.wait({task})
+    return not task.cancelled() and task.exception() is None
+
+
+def _warn(effect: Delay) -> None:
+    if effect.reason is not None:
+        _logger.warning("%s in %.3g s", effect.reason, effect.seconds)
+
+
+def _lease_check(run: WorkflowRun) -> Call[None]:
+    return calls.check_lease(workflow_id=run.workflow_id, lease_token=run.lease_token)
+
+
+def _end_of(run: WorkflowRun) -> Await:
+    def call(channel: str | None) -> Call[Any]:
+        return calls.await_workflows(workflow_ids=[run.workflow_id], channel=channel)
+
+    return Await(call, [("result", run.workflow_id)])
+
+
+def _name_of(effect: Invoke) -> str:
+    return getattr(effect.function, "step_name", effect.function.__qualname__)
+
+
+def _deadline(effect: Await) -> float | None:
+    return None if effect.timeout is None else time.monotonic() + effect.timeout
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(deadline - time.monotonic(), 0.0)

@@ -1,0 +1,201 @@
+"""The running parts of one process, from launch to destroy."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pyengine.database import calls
+from pyengine.database.rows import ClaimedWorkflow
+from pyengine.flows.run import WorkflowRun
+from pyengine.runtime.dispatcher import Dispatcher
+from pyengine.runtime.drivers import Drivers
+from pyengine.runtime.gateway import Gateway
+from pyengine.runtime.listener import Listener
+from pyengine.runtime.maintenance import Maintenance
+from pyengine.runtime.sessions import Sessions
+from pyengine.runtime.threads import BackgroundLoop, ThreadPool
+from pyengine.runtime.waits import Waits, wait_key
+
+_logger = logging.getLogger("pyengine")
+_WORK = str(wait_key("work", ""))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """What an engine needs to know; see `pyengine.config.Settings` for the meaning of each."""
+
+    database_url: str
+    listen_url: str
+    listen: bool
+    schema: str
+    prepare: bool
+    application_name: str
+    application_version: str
+    version_is_pinned: bool
+    executor_name: str
+    lease_seconds: float
+    heartbeat_seconds: float
+    max_threads: int | None
+
+
+class Engine:
+    """One process as an executor: its sessions, its lease, its threads and its runs."""
+
+    def __init__(
+        self,
+        options: EngineOptions,
+        *,
+        functions: Callable[[], Sequence[str]],
+        execute: Callable[[ClaimedWorkflow, str], None],
+    ) -> None:
+        self.options = options
+        self._functions = functions
+        self._known_functions: Sequence[str] = ()
+        self._register_lock = threading.Lock()
+        self.runs: dict[str, WorkflowRun] = {}
+        self.threads = ThreadPool(options.max_threads)
+        self.loop = BackgroundLoop()
+        self._channel = f"pe_{secrets.token_hex(12)}"
+        self._sessions = Sessions(
+            options.database_url,
+            application_name=f"pyengine {options.application_name}"[:63],
+            prepare=options.prepare,
+        )
+        self.gateway = Gateway(self._sessions, options.schema)
+        self.waits = Waits(self.gateway, self._channel)
+        self._listener = Listener(
+            options.listen_url,
+            self._channel,
+            notified=self._notified,
+            connected=self._reconnected,
+        )
+        self._maintenance = Maintenance(
+            self.gateway,
+            lease_seconds=options.lease_seconds,
+            heartbeat_seconds=options.heartbeat_seconds,
+            session_pid=lambda: self._listener.backend_pid,
+            register=self._register,
+            work_found=self._wake_dispatcher,
+        )
+        self._dispatcher = Dispatcher(
+            self.gateway,
+            self._channel,
+            free_slots=self._free_slots,
+            execute=execute,
+            executor_lost=self._maintenance.hurry,
+        )
+        self.drivers = Drivers(self.gateway, self.waits, self._maintenance.lease_is_sure)
+
+    @property
+    def executor_id(self) -> int | None:
+        """Id of this process's row in executors."""
+        return self.gateway.executor_id
+
+    def launch(self) -> None:
+        """Begin to listen, register, and start claiming. Raises psycopg.Error when the database can't be reached."""
+        with self._sessions.use():
+            pass
+        if self.options.listen and not self._listener.start(self._prove):
+            _logger.warning(
+                "LISTEN does not work on this connection (a transaction pooler?): wake-ups come by polling; "
+                "set listen_database_url to a direct connection"
+            )
+        self._register()
+        self.waits.start()
+        self._maintenance.start()
+        self._dispatcher.start()
+
+    def destroy(self, timeout: float) -> None:
+        """Claim no more, wait up to `timeout` seconds for the runs, give the rest back, and close everything."""
+        self._dispatcher.stop()
+        deadline = time.monotonic() + timeout
+        while self.runs and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self._maintenance.stop()
+        if self.executor_id is not None:
+            self._leave(self.executor_id)
+        self._sessions.closed.set()
+        self.waits.stop()
+        if self.options.listen:
+            self._listener.stop()
+        self.threads.close()
+        self.loop.stop()
+        self._sessions.close()
+
+    def release(self, run: WorkflowRun) -> None:
+        """Give a run back unfinished: it was interrupted, and any process may carry on."""
+        if self._sessions.closed.is_set():
+            return
+        lease = (run.workflow_id, run.lease_token)
+        self.gateway.run(calls.release_workflows(leases=[lease]))
+
+    def functions_changed(self) -> None:
+        """A function was registered after launch: let this process be given its workflows too."""
+        functions = list(self._functions())
+        if self.executor_id is not None and functions != self._known_functions:
+            self._known_functions = functions
+            self.gateway.run(
+                calls.set_executor_functions(executor_id=self.executor_id, functions=functions)
+            )
+            self._dispatcher.wake()
+
+    def _leave(self, executor_id: int) -> None:
+        try:
+            with self._sessions.use() as session:
+                session.call(calls.leave_executor(executor_id=executor_id), self.options.schema)
+        except Exception as error:
+            _logger.warning(
+                "could not say goodbye to the database (%s): other processes take over when the "
+                "lease is past",
+                type(error).__name__,
+            )
+
+    def _register(self) -> None:
+        with self._register_lock:
+            options = self.options
+            self._known_functions = list(self._functions())
+            call = calls.register_executor(
+                name=options.executor_name,
+                application_name=options.application_name,
+                application_version=options.application_version,
+                version_is_pinned=options.version_is_pinned,
+                functions=self._known_functions,
+                channel=self._channel,
+                lease_seconds=options.lease_seconds,
+                session_pid=self._listener.backend_pid,
+                host=socket.gethostname(),
+                process_id=os.getpid(),
+            )
+            self.gateway.executor_id = self.gateway.run(call)[0]
+
+    def _prove(self, channel: str) -> None:
+        with self._sessions.use() as session:
+            session.execute("select pg_notify($1, '')", [channel.encode()])
+
+    def _notified(self, payload: str) -> None:
+        if payload == _WORK:
+            self._dispatcher.wake()
+        elif payload.lstrip("-").isdigit():
+            self.waits.wake(int(payload))
+
+    def _reconnected(self) -> None:
+        """Notifications may have been lost while nobody listened."""
+        self.waits.wake_all()
+        self._dispatcher.wake()
+        self._maintenance.hurry()
+
+    def _wake_dispatcher(self) -> None:
+        self._dispatcher.wake()
+
+    def _free_slots(self) -> int:
+        if self.options.max_threads is None:
+            return 1_000_000
+        return self.options.max_threads - len(self.runs)
+

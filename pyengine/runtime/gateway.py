@@ -1,0 +1,296 @@
+"""The one place that sends the engine's SQL: group commit for writes, plain calls for the rest.
+
+Independent writes that are ready at the same moment go as one statement in one commit. Nothing waits for a batch
+to fill: when the line is free a write goes at once, on its caller's own thread or loop; what arrives meanwhile is
+the next batch. An operation returns only when its commit is durable. One bad item in a batch fails alone.
+
+Threads share one lane; each event loop has its own, so that a loop blocked by user code delays only itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+
+from pyengine.database.calls import Call, Write
+from pyengine.database.session import Session
+from pyengine.errors import translate
+from pyengine.runtime.batches import Batch, Operation, compile_batch
+from pyengine.runtime.retries import Retries
+from pyengine.runtime.sessions import Sessions
+
+MAX_BATCH = 500
+MAX_BATCH_CHARACTERS = 4_000_000
+_PARALLEL_CALLS = 4
+
+
+class Gateway:
+    """Sends calls and writes; `schema` is the engine's schema."""
+
+    def __init__(self, sessions: Sessions, schema: str) -> None:
+        self.sessions = sessions
+        self.schema = schema
+        self.executor_id: int | None = None
+        self.round_trips = 0
+        self._threads = ThreadLane(self)
+        self._calls = threading.BoundedSemaphore(_PARALLEL_CALLS)
+        self._loops: weakref.WeakKeyDictionary[
+            asyncio.AbstractEventLoop, tuple[LoopLane, LoopLane]
+        ] = weakref.WeakKeyDictionary()
+
+    def run(self, item: Call[Any] | Write) -> Any:
+        """Perform a call or write, blocking: its rows, or a write's answer (None when it was stored)."""
+        if isinstance(item, Write):
+            return self._threads.submit(item)
+        operation = Operation(item)
+        with self._calls:
+            self.perform([operation])
+        return operation.outcome()
+
+    async def run_async(self, item: Call[Any] | Write) -> Any:
+        """As `run`, on the running event loop."""
+        loop = asyncio.get_running_loop()
+        lanes = self._loops.get(loop)
+        if lanes is None:
+            writes = LoopLane(self, width=1, batch=MAX_BATCH)
+            calls = LoopLane(self, width=_PARALLEL_CALLS, batch=1)
+            lanes = self._loops[loop] = (writes, calls)
+        return await lanes[isinstance(item, Call)].submit(item)
+
+    def compile(self, operations: Sequence[Operation]) -> Batch | None:
+        """The statement for these operations; None (and they have failed) when they cannot be encoded."""
+        try:
+            return compile_batch(operations, self.schema, self.executor_id)
+        except Exception as error:
+            for operation in operations:
+                operation.fail(error)
+            return None
+
+    def perform(self, operations: Sequence[Operation]) -> None:
+        """Send these operations in one statement and settle each, blocking; repeats through outages."""
+        batch = self.compile(operations)
+        retries = Retries()
+        while batch is not None:
+            try:
+                with self.sessions.use() as session:
+                    self.round_trips += 1
+                    found = session.execute(batch.text, batch.parameters)
+            except Exception as error:
+                pause = retries.pause_after(error)
+                if pause is None:
+                    return self._fail(operations, error)
+                self.sessions.closed.wait(pause)
+            else:
+                return batch.settle(found)
+
+    def _fail(self, operations: Sequence[Operation], error: BaseException) -> None:
+        """A statement failed for good: find the item that is to blame by sending each alone."""
+        if len(operations) == 1:
+            operations[0].fail(public_error(error))
+            return
+        for operation in operations:
+            self.perform([operation])
+
+
+def public_error(error: BaseException) -> BaseException:
+    """The error as the engine's users see it."""
+    return translate(error) if isinstance(error, psycopg.Error) else error
+
+
+def take_batch(pending: deque[Any], first: list[Any], limit: int) -> list[Any]:
+    """Fill a batch from the waiting operations, bounded in number and size."""
+    size = 0
+    while pending and len(first) < limit and size < MAX_BATCH_CHARACTERS:
+        if first and (first[0].alone or pending[0].alone):
+            break
+        operation = pending.popleft()
+        size += len(operation.item.document) if isinstance(operation.item, Write) else 0
+        first.append(operation)
+    return first
+
+
+class _Waiting(Operation):
+    """A write of a thread that waits for its turn: to be settled by another thread, or to lead."""
+
+    __slots__ = ("turn",)
+
+    def __init__(self, item: Write) -> None:
+        super().__init__(item)
+        self.turn = threading.Lock()
+        self.turn.acquire()
+
+
+class ThreadLane:
+    """Group commit among threads: whoever finds the lane free sends everything that waits."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._lock = threading.Lock()
+        self._pending: deque[_Waiting] = deque()
+        self._busy = False
+
+    def submit(self, item: Write) -> Any:
+        """Perform a write: by leading a batch, or by waiting for another thread's."""
+        operation = _Waiting(item)
+        with self._lock:
+            leads = not self._busy
+            self._busy = True
+            if not leads:
+                self._pending.append(operation)
+        if not leads:
+            try:
+                operation.turn.acquire()
+            except BaseException:
+                self._abandon(operation)
+                raise
+        if not operation.settled:
+            self._lead(operation)
+        return operation.outcome()
+
+    def _lead(self, operation: _Waiting) -> None:
+        with self._lock:
+            batch: list[_Waiting] = take_batch(self._pending, [operation], MAX_BATCH)
+        try:
+            self._gateway.perform(batch)
+        finally:
+            self._hand_over([o for o in batch if not o.settled and o is not operation])
+            for follower in batch:
+                if follower.settled and follower is not operation:
+                    follower.turn.release()
+
+    def _hand_over(self, unsettled: Sequence[_Waiting] = ()) -> None:
+        """Pass the lane to the next that waits; an interrupted leader's followers are sent again."""
+        with self._lock:
+            self._pending.extendleft(reversed(unsettled))
+            self._busy = bool(self._pending)
+            successor = self._pending.popleft() if self._pending else None
+        if successor is not None:
+            successor.turn.release()
+
+    def _abandon(self, operation: _Waiting) -> None:
+        """The waiting thread was interrupted; if it had just been made leader, somebody else must lead."""
+        with self._lock:
+            if operation in self._pending:
+                self._pending.remove(operation)
+                return
+            was_made_leader = not operation.turn.locked() and not operation.settled
+        if was_made_leader:
+            self._hand_over()
+
+
+class _Promise(Operation):
+    """An operation that a task of the lane's loop waits for."""
+
+    __slots__ = ("future",)
+
+    def __init__(self, item: Call[Any] | Write, future: asyncio.Future[Any]) -> None:
+        super().__init__(item)
+        self.future = future
+
+    def resolve(self) -> None:
+        """Tell the waiting task, unless it was cancelled meanwhile."""
+        if self.future.cancelled():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+class LoopLane:
+    """Group commit among the tasks of one event loop, by callbacks: no task of a user carries another's batch."""
+
+    def __init__(self, gateway: Gateway, *, width: int, batch: int) -> None:
+        self._gateway = gateway
+        self._free = width
+        self._batch = batch
+        self._pending: deque[_Promise] = deque()
+
+    async def submit(self, item: Call[Any] | Write) -> Any:
+        """Perform a call or write and wait for it. A cancelled waiter does not undo what was sent."""
+        loop = asyncio.get_running_loop()
+        promise = _Promise(item, loop.create_future())
+        self._pending.append(promise)
+        self._send_next(loop)
+        return await promise.future
+
+    def _send_next(self, loop: asyncio.AbstractEventLoop) -> None:
+        while self._free and self._pending:
+            self._free -= 1
+            self._send(loop, take_batch(self._pending, [], self._batch), Retries())
+
+    def _send(
+        self, loop: asyncio.AbstractEventLoop, promises: Sequence[_Promise], retries: Retries
+    ) -> None:
+        batch = self._gateway.compile(promises)
+        if batch is None:
+            return self._finish(loop, promises)
+        session = self._gateway.sessions.take_idle()
+        if session is not None:
+            return self._execute(loop, session, batch, promises, retries)
+
+        def opened(future: asyncio.Future[Session]) -> None:
+            if future.cancelled():
+                return
+            error = future.exception()
+            if error is not None:
+                self._repeat(loop, promises, retries, error)
+            else:
+                self._execute(loop, future.result(), batch, promises, retries)
+
+        loop.run_in_executor(None, self._gateway.sessions.open).add_done_callback(opened)
+
+    def _execute(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        session: Session,
+        batch: Batch,
+        promises: Sequence[_Promise],
+        retries: Retries,
+    ) -> None:
+        def done(found: list[tuple[Any, ...]] | None, error: BaseException | None) -> None:
+            self._gateway.sessions.give_back(session)
+            if error is not None:
+                self._repeat(loop, promises, retries, error)
+                return
+            batch.settle(found or [])
+            self._finish(loop, promises)
+
+        self._gateway.round_trips += 1
+        session.start(loop, batch.text, batch.parameters, done)
+
+    def _repeat(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        promises: Sequence[_Promise],
+        retries: Retries,
+        error: BaseException,
+    ) -> None:
+        pause = retries.pause_after(error)
+        if pause is not None:
+            loop.call_later(pause, self._send, loop, promises, retries)
+        elif len(promises) == 1:
+            promises[0].fail(public_error(error))
+            self._finish(loop, promises)
+        else:
+            self._send_singly(loop, promises)
+
+    def _send_singly(self, loop: asyncio.AbstractEventLoop, promises: Sequence[_Promise]) -> None:
+        """A batch failed for good: the item that is to blame is found by sending each alone."""
+        for promise in promises:
+            promise.alone = True
+        self._pending.extendleft(reversed(promises))
+        self._free += 1
+        self._send_next(loop)
+
+    def _finish(self, loop: asyncio.AbstractEventLoop, promises: Sequence[_Promise]) -> None:
+        self._free += 1
+        for promise in promises:
+            promise.resolve()
+        self._send_next(loop)

@@ -1,0 +1,98 @@
+"""The one listening session of a process: it wakes waits, and its life tells the others that the process lives."""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from pyengine.runtime.retries import Retries
+
+_REFUSED_PAUSE_SECONDS = 5.0
+
+
+class Listener:
+    """Listens on `channel`; calls `notified(payload)` for each notification and `connected()` after each (re)connect.
+
+    `backend_pid` is the server process of the session while it is known to deliver notifications, else None:
+    behind a pooler LISTEN is accepted and nothing ever arrives.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        channel: str,
+        *,
+        notified: Callable[[str], None],
+        connected: Callable[[], None],
+    ) -> None:
+        self._url = url
+        self._channel = channel
+        self._notified = notified
+        self._connected = connected
+        self._stopping = threading.Event()
+        self._proved = threading.Event()
+        self._listening = threading.Event()
+        self._wake_out, self._wake_in = socket.socketpair()
+        self._session_pid: int | None = None
+        self._retries = Retries()
+        self._thread = threading.Thread(target=self._run, name="pyengine-listener", daemon=True)
+
+    @property
+    def backend_pid(self) -> int | None:
+        """Server process of the listening session; None while there is none that delivers."""
+        return self._session_pid if self._proved.is_set() else None
+
+    def start(self, prove: Callable[[str], None], timeout: float = 1.0) -> bool:
+        """Begin to listen. `prove(channel)` notifies through another session; False when that does not arrive."""
+        self._thread.start()
+        if not self._listening.wait(10 * timeout):
+            return False
+        prove(self._channel)
+        return self._proved.wait(timeout)
+
+    def stop(self) -> None:
+        """End the session and the thread."""
+        self._stopping.set()
+        self._wake_in.send(b"x")
+        self._thread.join(10)
+        self._wake_in.close()
+        self._wake_out.close()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with psycopg.connect(
+                    self._url,
+                    autocommit=True,
+                    application_name="pyengine listener",
+                    connect_timeout=10,
+                    keepalives_idle=5,
+                    keepalives_interval=2,
+                    keepalives_count=2,
+                    tcp_user_timeout=10_000,
+                ) as connection:
+                    self._listen(connection)
+            except psycopg.Error as error:
+                self._session_pid = None
+                pause = self._retries.pause_after(error)
+                self._stopping.wait(_REFUSED_PAUSE_SECONDS if pause is None else pause)
+
+    def _listen(self, connection: psycopg.Connection[Any]) -> None:
+        connection.execute(sql.SQL("listen {}").format(sql.Identifier(self._channel)))
+        self._session_pid = connection.info.backend_pid
+        self._retries = Retries()
+        self._listening.set()
+        self._connected()
+        pgconn = connection.pgconn
+        while not self._stopping.is_set():
+            select.select([pgconn.socket, self._wake_out], [], [], 60.0)
+            pgconn.consume_input()
+            while (notification := pgconn.notifies()) is not None:
+                self._proved.set()
+                self._notified(notification.extra.decode())

@@ -1,0 +1,99 @@
+"""The heartbeat of a process: one statement a second that proves its life, reaps the dead and tells of work."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from pyengine.database import calls
+from pyengine.database.rows import TickResult
+from pyengine.runtime.gateway import Gateway
+
+_logger = logging.getLogger("pyengine")
+
+TICK_SECONDS = 1.0
+
+
+class Maintenance:
+    """Ticks once a second, at once when `hurry` is called."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        *,
+        lease_seconds: float,
+        heartbeat_seconds: float,
+        session_pid: Callable[[], int | None],
+        register: Callable[[], None],
+        work_found: Callable[[], None],
+    ) -> None:
+        self._gateway = gateway
+        self._heartbeat_seconds = heartbeat_seconds
+        # The server's lease runs from a heartbeat that may be one interval older than the last tick.
+        self._sure_seconds = lease_seconds - heartbeat_seconds - TICK_SECONDS
+        self._session_pid = session_pid
+        self._register = register
+        self._work_found = work_found
+        self._sure_until = time.monotonic() + self._sure_seconds
+        self._hurry = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="pyengine-maintenance", daemon=True)
+
+    def start(self) -> None:
+        """Start ticking."""
+        self._sure_until = time.monotonic() + self._sure_seconds
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopping = True
+        self._hurry.set()
+        self._thread.join(10)
+
+    def hurry(self) -> None:
+        """Tick now: the listening session is a new one, or the executor seems to be lost."""
+        self._hurry.set()
+
+    def lease_is_sure(self) -> bool:
+        """Whether the lease can't have run out since the last tick, by this process's own monotonic clock."""
+        return time.monotonic() < self._sure_until
+
+    def _run(self) -> None:
+        while not self._stopping:
+            began = time.monotonic()
+            try:
+                self._tick(began)
+            except Exception:
+                if self._stopping:
+                    return
+                _logger.exception("a maintenance tick failed; it is repeated")
+            self._hurry.wait(max(TICK_SECONDS - (time.monotonic() - began), 0.0))
+            self._hurry.clear()
+
+    def _tick(self, began: float) -> None:
+        executor_id = self._gateway.executor_id
+        if executor_id is None:
+            return
+        call = calls.tick_executor(
+            executor_id=executor_id,
+            session_pid=self._session_pid(),
+            heartbeat_seconds=self._heartbeat_seconds,
+        )
+        result: TickResult = self._gateway.run(call)[0]
+        if not result.is_alive:
+            _logger.warning(
+                "executor %s was declared dead while it was silent; its workflows were taken over "
+                "and it registers anew",
+                executor_id,
+            )
+            self._register()
+        else:
+            self._sure_until = began + self._sure_seconds
+        if result.requeued_workflows:
+            _logger.info(
+                "%d workflows of dead executors are recovered", result.requeued_workflows
+            )
+        if result.claimable or result.requeued_workflows:
+            self._work_found()

@@ -1,0 +1,60 @@
+"""The engine's own server sessions: a few, opened when needed, kept for the next user."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyengine.database.session import Session
+from pyengine.errors import DBOSException
+
+
+class Sessions:
+    """Idle sessions to one database. The newest is used first, so that the others may be closed."""
+
+    def __init__(self, url: str, *, application_name: str, prepare: bool, keep: int = 4) -> None:
+        self._url = url
+        self._application_name = application_name
+        self._prepare = prepare
+        self._keep = keep
+        self._idle: deque[Session] = deque()
+        self.closed = threading.Event()
+
+    def open(self) -> Session:
+        """Open a new session (blocking); raises psycopg.OperationalError, or DBOSException once closed."""
+        if self.closed.is_set():
+            raise DBOSException("pyengine is shutting down: no further database calls are possible")
+        return Session.connect(
+            self._url, application_name=self._application_name, prepare=self._prepare
+        )
+
+    def take_idle(self) -> Session | None:
+        """An idle session, or None; never blocks."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
+
+    def give_back(self, session: Session) -> None:
+        """Return a session after use; a broken or superfluous one is closed."""
+        if session.broken or self.closed.is_set() or len(self._idle) >= self._keep:
+            session.close()
+        else:
+            self._idle.append(session)
+
+    @contextmanager
+    def use(self) -> Iterator[Session]:
+        """A session for the length of the block (may block to open one)."""
+        session = self.take_idle() or self.open()
+        try:
+            yield session
+        finally:
+            self.give_back(session)
+
+    def close(self) -> None:
+        """Close all idle sessions and refuse to open others."""
+        self.closed.set()
+        while (session := self.take_idle()) is not None:
+            session.close()

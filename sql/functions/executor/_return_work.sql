@@ -1,0 +1,55 @@
+-- Make the workflows of finished executors claimable again, in their old place. Returns how many.
+-- Locks: the executor rows (skipping locked ones), then their workflows (no key update, skipping locked ones: a
+-- stopped process may hold one in an open transaction; it is returned by a later call).
+--
+-- A finished executor is looked at for a minute more: a start that was under way may still commit in its name.
+create or replace function pyengine._return_work()
+returns int
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+as $$
+declare
+    v_finished bigint[];
+    v_returned int;
+begin
+    v_finished := array(
+        select e.executor_id
+        from pyengine.executors e
+        where not e.work_is_returned and e.finished_at is not null
+        order by e.executor_id
+        for no key update skip locked
+    );
+    if v_finished = '{}' then
+        return 0;
+    end if;
+
+    update pyengine.workflows w
+    set status = 'ENQUEUED', lease_token = null, updated_at = pyengine.now()
+    where w.workflow_id in (
+        select o.workflow_id
+        from pyengine.workflows o
+        where o.status = 'PENDING' and o.executor_id = any (v_finished)
+        order by o.workflow_id
+        for no key update skip locked
+    );
+    get diagnostics v_returned = row_count;
+
+    update pyengine.executors e
+    set work_is_returned = true
+    where e.executor_id = any (v_finished)
+        and e.finished_at < pyengine.now() - interval '1 minute'
+        and not exists (
+            select 1 from pyengine.workflows w where w.status = 'PENDING' and w.executor_id = e.executor_id
+        );
+
+    if v_returned > 0 then
+        perform pyengine._wake(array[pyengine.wait_key('work', '')]);
+    end if;
+    return v_returned;
+end
+$$;
+
+comment on function pyengine._return_work is 'Makes the workflows of finished executors claimable again; returns how many.';

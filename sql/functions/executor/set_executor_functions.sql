@@ -1,0 +1,16 @@
+-- Say anew which functions an executor can run.
+create or replace function pyengine.set_executor_functions(executor_id bigint, functions text[])
+returns void
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update pyengine.executors e
+    set functions = set_executor_functions.functions
+    where e.executor_id = set_executor_functions.executor_id and e.finished_at is null;
+end
+$$;
+
+comment on function pyengine.set_executor_functions is 'Replaces the list of functions that an executor can run.';

@@ -1,0 +1,57 @@
+-- One maintenance tick of a process: heartbeat, reap the dead, and say whether there is work.
+-- Locks: the own executor row; then dead executors (skipping locked ones) and their workflows, as _return_work.
+--
+-- The commit need not be waited for: a tick that is lost in a crash of the server is repeated a second later.
+create or replace function pyengine.tick_executor(
+    executor_id bigint,
+    session_pid int default null,
+    heartbeat_seconds double precision default 3
+)
+returns setof pyengine.tick_result
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+as $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_executor record;
+    v_result pyengine.tick_result;
+begin
+    select e.application_name, e.application_version, e.functions, e.session_pid, e.heartbeat_at
+    into v_executor
+    from pyengine.executors e
+    where e.executor_id = tick_executor.executor_id and e.finished_at is null;
+    v_result.is_alive := found;
+
+    if found and (
+        v_executor.session_pid is distinct from tick_executor.session_pid
+        or v_executor.heartbeat_at <= v_now - make_interval(secs => tick_executor.heartbeat_seconds)
+    ) then
+        perform set_config('synchronous_commit', 'off', true);
+        update pyengine.executors e
+        set heartbeat_at = v_now, session_pid = tick_executor.session_pid, session_lost_at = null,
+            session_at = case
+                when tick_executor.session_pid is null then null
+                when e.session_pid = tick_executor.session_pid then e.session_at
+                else v_now end
+        where e.executor_id = tick_executor.executor_id and e.finished_at is null;
+        v_result.is_alive := found;
+    end if;
+
+    v_result.reaped_executors := pyengine._reap_executors();
+    v_result.requeued_workflows := pyengine._return_work();
+    v_result.claimable := v_result.is_alive and exists (
+        select 1
+        from pyengine.workflows w
+        where w.status = 'ENQUEUED' and w.queue_name is null
+            and (w.application_name is null or w.application_name = v_executor.application_name)
+            and (not w.version_is_pinned or w.application_version = v_executor.application_version)
+            and pyengine.function_key(w.name, w.class_name, w.config_name) = any (v_executor.functions)
+    );
+    return next v_result;
+end
+$$;
+
+comment on function pyengine.tick_executor is 'One maintenance tick of a process: heartbeat, reaping of dead executors, and whether there is work to claim.';

@@ -1,0 +1,50 @@
+-- Say why starts created nothing: refused, fenced, or the id exists. A child start that attaches to an existing
+-- workflow of the same function is recorded as the parent's step here.
+-- Locks: none beyond those that start_workflows holds.
+create or replace function pyengine._answer_starts(requests json)
+returns setof pyengine.start_answer
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+as $$
+begin
+    return query
+    with request as materialized (
+        select r.*, w.workflow_id is not null as is_known, w.status, w.lease_token as current_token,
+            w.name as known_name, w.class_name as known_class, w.config_name as known_config, w.queue_name as known_queue,
+            p.status as parent_status, p.attempt_count as parent_attempt,
+            r.parent_lease_token is not null and p.lease_token is distinct from r.parent_lease_token as is_fenced
+        from pyengine._start_requests(_answer_starts.requests) r
+        left join pyengine.workflows w on w.workflow_id = r.workflow_id
+        left join pyengine.workflows p on p.workflow_id = r.parent_workflow_id
+    ), attached as (
+        insert into pyengine.steps (
+            workflow_id, step_id, name, attempt, child_workflow_id, started_at, completed_at, serialization
+        )
+        select r.parent_workflow_id, r.parent_step_id, r.step_name, r.parent_attempt, r.workflow_id,
+            pyengine.now(), pyengine.now(), r.serialization
+        from request r
+        where r.parent_step_id is not null and r.refusal is null and not r.is_fenced and r.is_known
+            and (r.known_name, r.known_class, r.known_config) is not distinct from (r.name, r.class_name, r.config_name)
+        on conflict on constraint steps_pkey do nothing
+    )
+    select r.item,
+        case when r.refusal is not null then r.refusal
+            when r.is_fenced and r.parent_status = 'CANCELLED' then 'PE002'
+            when r.is_fenced then 'PE001' end,
+        case when r.refusal = 'PE413' then format(
+                'the inputs of workflow %s take %s bytes, more than the limit of %s bytes (max_payload_bytes)',
+                r.workflow_id, octet_length(r.inputs::text), pyengine._payload_limit())
+            when r.refusal is not null then
+                'a workflow needs a workflow_id of 1 to 512 bytes that is not blank, a name, inputs and a serialization'
+            when r.is_fenced then format('workflow %s is no longer owned by this run', r.parent_workflow_id) end,
+        r.status, r.known_name, r.known_class, r.known_config, r.known_queue
+    from request r
+    where r.refusal is not null or r.is_fenced
+        or (r.is_known and (r.lease_token is null or r.current_token is distinct from r.lease_token));
+end
+$$;
+
+comment on function pyengine._answer_starts is 'Explains the starts that created no workflow.';

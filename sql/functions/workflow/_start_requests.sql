@@ -1,0 +1,35 @@
+-- Read the json array of start_workflows into rows, and say of each what is wrong with it.
+create or replace function pyengine._start_requests(requests json)
+returns table (
+    workflow_id text, name text, class_name text, config_name text,
+    application_name text, application_version text, version_is_pinned boolean,
+    lease_token uuid, max_attempts int,
+    queue_name text, priority int, partition_key text, deduplication_id text, delay_ms double precision,
+    parent_workflow_id text, parent_lease_token uuid, parent_step_id int, step_name text,
+    authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb,
+    timeout_ms double precision, serialization text, inputs json,
+    item int, refusal text
+)
+language sql
+stable
+as $$
+    select r.*,
+        case
+            when r.workflow_id is null or pg_catalog.btrim(r.workflow_id) = '' then 'PE400'
+            when pg_catalog.octet_length(r.workflow_id) > 512 then 'PE400'
+            when r.name is null or r.inputs is null or r.serialization is null then 'PE400'
+            when pg_catalog.octet_length(r.inputs::text) > 65536
+                and pg_catalog.octet_length(r.inputs::text) > pyengine._payload_limit() then 'PE413'
+        end
+    from rows from (pg_catalog.json_to_recordset(requests) as (
+        workflow_id text, name text, class_name text, config_name text,
+        application_name text, application_version text, version_is_pinned boolean,
+        lease_token uuid, max_attempts int,
+        queue_name text, priority int, partition_key text, deduplication_id text, delay_ms double precision,
+        parent_workflow_id text, parent_lease_token uuid, parent_step_id int, step_name text,
+        authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb,
+        timeout_ms double precision, serialization text, inputs json
+    )) with ordinality r
+$$;
+
+comment on function pyengine._start_requests is 'The rows of a start_workflows request, each with the code of what is wrong with it, if anything.';

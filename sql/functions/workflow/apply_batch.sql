@@ -1,0 +1,41 @@
+-- Do starts, checkpoints and outcomes of several workflows in one commit: {"starts": [...], "steps": [...], "finishes": [...]}.
+-- Locks: every workflow row that a checkpoint or outcome touches (no key update, in id order), so that two batches
+-- and a bulk operation always meet in the same order; then as the three functions do.
+create or replace function pyengine.apply_batch(batch json, executor_id bigint default null)
+returns setof pyengine.batch_answer
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
+as $$
+begin
+    perform 1
+    from (
+        select s.workflow_id from json_to_recordset(apply_batch.batch -> 'steps') as s (workflow_id text)
+        union
+        select f.workflow_id from json_to_recordset(apply_batch.batch -> 'finishes') as f (workflow_id text)
+        union
+        select p.parent_workflow_id from json_to_recordset(apply_batch.batch -> 'starts') as p (parent_workflow_id text)
+        order by 1
+    ) r
+    cross join lateral (
+        select 1 from pyengine.workflows w where w.workflow_id = r.workflow_id for no key update
+    ) w;
+
+    return query
+    select 'starts', a.item, row_to_json(a)
+    from pyengine.start_workflows(apply_batch.batch -> 'starts', apply_batch.executor_id) a;
+    return query
+    select 'steps', a.item, json_build_object(
+        'item', a.item, 'refusal', a.refusal, 'message', a.message, 'name', a.name,
+        'child_workflow_id', a.child_workflow_id, 'serialization', a.serialization,
+        'output', a.output::text, 'error', a.error::text)
+    from pyengine.record_steps(apply_batch.batch -> 'steps') a;
+    return query
+    select 'finishes', a.item, row_to_json(a) from pyengine.finish_workflows(apply_batch.batch -> 'finishes') a;
+end
+$$;
+
+comment on function pyengine.apply_batch is 'Starts, checkpoints and outcomes of several workflows in one commit; answers as start_workflows, record_steps and finish_workflows do.';

@@ -1,0 +1,47 @@
+-- Record how workflows ended: SUCCESS with an output, or ERROR with an error. Wakes those who wait for the result.
+-- Locks: the workflow rows (no key update, in id order).
+--
+-- Answers only for outcomes that it refused. A repeated call with the same lease token and outcome is refused as
+-- fenced, and the caller finds its own outcome stored.
+create or replace function pyengine.finish_workflows(requests json)
+returns setof pyengine.finish_answer
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_asked int;
+    v_finished int[];
+    v_keys bigint[];
+begin
+    with request as materialized (
+        select r.*
+        from pyengine._finish_requests(finish_workflows.requests) r
+    ), finished as (
+        update pyengine.workflows w
+        set status = case when r.error is null then 'SUCCESS' else 'ERROR' end,
+            output = r.output, error = r.error, serialization = coalesce(r.serialization, w.serialization),
+            lease_token = null, deduplication_id = null, finished_at = v_now, updated_at = v_now
+        from (select q.* from request q where q.refusal is null order by q.workflow_id) r
+        where w.workflow_id = r.workflow_id and w.lease_token = r.lease_token
+        returning r.item, pyengine.wait_key('result', w.workflow_id) as wait_key
+    )
+    select (select count(*) from request), coalesce(array_agg(f.item), '{}'), array_agg(f.wait_key)
+    into v_asked, v_finished, v_keys
+    from finished f;
+
+    perform pyengine._wake(v_keys);
+
+    if cardinality(v_finished) < v_asked then
+        return query select a.* from pyengine._answer_finishes(finish_workflows.requests, v_finished) a;
+    end if;
+end
+$$;
+
+comment on function pyengine.finish_workflows is 'Records a json array of workflow outcomes in one commit, each under the lease of its run; answers only for those that it refused.';

@@ -1,0 +1,36 @@
+-- Give workflows back unfinished, so that any process can carry on from the last checkpoint.
+-- Locks: the workflow rows (no key update, in id order).
+create or replace function pyengine.release_workflows(requests json)
+returns setof text
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+declare
+    v_released text[];
+begin
+    with request as materialized (
+        select r.workflow_id, r.lease_token
+        from json_to_recordset(release_workflows.requests) as r (workflow_id text, lease_token uuid)
+        order by r.workflow_id
+    ), released as (
+        update pyengine.workflows w
+        set status = 'ENQUEUED', lease_token = null, updated_at = pyengine.now()
+        from request r
+        where w.workflow_id = r.workflow_id and w.lease_token = r.lease_token
+        returning w.workflow_id
+    )
+    select array_agg(r.workflow_id) into v_released from released r;
+
+    if v_released is not null then
+        perform pyengine._wake(array[pyengine.wait_key('work', '')]);
+    end if;
+    return query select r.id from unnest(v_released) r (id);
+end
+$$;
+
+comment on function pyengine.release_workflows is 'Gives workflows of a json array (workflow_id, lease_token) back unfinished; returns the ids that it released.';

@@ -1,0 +1,103 @@
+-- Start workflows, each under its own id: as PENDING with a lease, or as ENQUEUED or DELAYED for others to claim.
+-- A child start names its parent's lease, and is recorded as a step of the parent in the same commit.
+-- Locks: the parents (no key update, in id order), then the new rows (in id order).
+--
+-- Refuses with PE003 under an executor that is no longer registered: whoever was declared dead registers anew first.
+-- Answers only for starts that created nothing. A repeated call with the same lease token is a repeated call,
+-- not a second start, so a lost reply is harmless.
+create or replace function pyengine.start_workflows(requests json, executor_id bigint default null)
+returns setof pyengine.start_answer
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_asked int;
+    v_created int;
+begin
+    if start_workflows.executor_id is not null and not exists (
+        select 1 from pyengine.executors e
+        where e.executor_id = start_workflows.executor_id and e.finished_at is null
+    ) then
+        return query
+        select r.item, 'PE003', format('executor %s is no longer registered', start_workflows.executor_id),
+            null::text, null::text, null::text, null::text, null::text
+        from pyengine._start_requests(start_workflows.requests) r;
+        return;
+    end if;
+
+    with request as materialized (
+        select r.*
+        from pyengine._start_requests(start_workflows.requests) r
+    ), parent as materialized (
+        select r.item, p.workflow_id, p.lease_token, p.attempt_count, p.deadline_at
+        from (select q.item, q.parent_workflow_id from request q
+              where q.parent_workflow_id is not null order by q.parent_workflow_id) r
+        cross join lateral (
+            select w.workflow_id, w.lease_token, w.attempt_count, w.deadline_at
+            from pyengine.workflows w
+            where w.workflow_id = r.parent_workflow_id
+            for no key update
+        ) p
+    ), created as (
+        insert into pyengine.workflows (
+            workflow_id, status, name, class_name, config_name,
+            application_name, application_version, version_is_pinned,
+            executor_id, lease_token, attempt_count, max_attempts,
+            queue_name, priority, partition_key, deduplication_id,
+            parent_workflow_id, authenticated_user, assumed_role, authenticated_roles, attributes,
+            timeout, deadline_at, delayed_until, created_at, updated_at, started_at,
+            serialization, inputs
+        )
+        select
+            r.workflow_id,
+            case when r.lease_token is not null then 'PENDING' when r.delay_ms > 0 then 'DELAYED' else 'ENQUEUED' end,
+            r.name, r.class_name, r.config_name,
+            r.application_name, r.application_version, coalesce(r.version_is_pinned, false),
+            case when r.lease_token is not null then start_workflows.executor_id end,
+            r.lease_token, (r.lease_token is not null)::int, r.max_attempts,
+            r.queue_name, coalesce(r.priority, 0), r.partition_key, r.deduplication_id,
+            r.parent_workflow_id, r.authenticated_user, r.assumed_role,
+            case when r.authenticated_roles is not null
+                then array(select json_array_elements_text(r.authenticated_roles)) end,
+            r.attributes,
+            case when r.timeout_ms > 0 then make_interval(secs => r.timeout_ms / 1000.0) end,
+            case when r.timeout_ms is null then p.deadline_at
+                when r.timeout_ms > 0 and r.lease_token is not null
+                then v_now + make_interval(secs => r.timeout_ms / 1000.0) end,
+            case when r.delay_ms > 0 then v_now + make_interval(secs => r.delay_ms / 1000.0) end,
+            v_now + make_interval(secs => (r.item - 1) / 1000000.0), v_now,
+            case when r.lease_token is not null then v_now end,
+            r.serialization, r.inputs
+        from request r
+        left join parent p on p.item = r.item
+        where r.refusal is null
+            and (r.parent_lease_token is null or p.lease_token = r.parent_lease_token)
+        order by r.workflow_id
+        on conflict on constraint workflows_pkey do nothing
+        returning workflow_id
+    ), recorded as (
+        insert into pyengine.steps (
+            workflow_id, step_id, name, attempt, child_workflow_id, started_at, completed_at, serialization
+        )
+        select r.parent_workflow_id, r.parent_step_id, r.step_name, p.attempt_count, r.workflow_id,
+            v_now, v_now, r.serialization
+        from created c
+        join request r on r.workflow_id = c.workflow_id
+        join parent p on p.item = r.item
+        where r.parent_step_id is not null
+        on conflict on constraint steps_pkey do nothing
+    )
+    select (select count(*) from request), (select count(*) from created) into v_asked, v_created;
+
+    if v_created < v_asked then
+        return query select a.* from pyengine._answer_starts(start_workflows.requests) a;
+    end if;
+end
+$$;
+
+comment on function pyengine.start_workflows is 'Starts (with a lease) or enqueues (without) a json array of workflows in one commit; answers only for those that it did not create.';

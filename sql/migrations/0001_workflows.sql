@@ -1,0 +1,86 @@
+-- Workflows: one row each, with identity, state, ownership, place in a queue, times and payloads.
+--
+-- Payloads are json, not jsonb: key order and \u0000 survive, so a replayed value is the value.
+-- Nothing refers to another workflow by a foreign key and no order depends on a sequence across
+-- workflows, so everything about one workflow is reachable by its id alone.
+create table pyengine.workflows (
+    workflow_id text collate "C" not null,
+    status text not null,
+    name text not null,
+    class_name text,
+    config_name text,
+    application_name text,
+    application_version text,
+    version_is_pinned boolean not null default false,
+
+    executor_id bigint,
+    lease_token uuid,
+    attempt_count int not null default 0,
+    max_attempts int,
+
+    queue_name text,
+    priority int not null default 0,
+    partition_key text,
+    deduplication_id text,
+
+    parent_workflow_id text collate "C",
+    forked_from text collate "C",
+    was_forked_from boolean not null default false,
+    schedule_name text,
+
+    authenticated_user text,
+    assumed_role text,
+    authenticated_roles text[],
+    attributes jsonb,
+
+    timeout interval,
+    deadline_at timestamptz,
+    delayed_until timestamptz,
+    created_at timestamptz not null,
+    updated_at timestamptz not null,
+    started_at timestamptz,
+    finished_at timestamptz,
+
+    serialization text not null,
+    inputs json not null,
+    output json,
+    error json,
+
+    constraint workflows_pkey primary key (workflow_id),
+    constraint workflows_status_valid check (status in (
+        'ENQUEUED', 'DELAYED', 'PENDING',
+        'SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'
+    )),
+    constraint workflows_only_pending_is_leased check (
+        (status = 'PENDING') = (lease_token is not null)
+    ),
+    constraint workflows_pending_has_executor check (
+        status <> 'PENDING' or executor_id is not null
+    ),
+    constraint workflows_finished_has_finished_at check (
+        (finished_at is not null) = (status in (
+            'SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'
+        ))
+    ),
+    constraint workflows_delayed_has_time check (status <> 'DELAYED' or delayed_until is not null),
+    constraint workflows_attempts_counted check (attempt_count >= 0),
+    constraint workflows_priority_not_negative check (priority >= 0)
+) with (fillfactor = 75);
+
+comment on table pyengine.workflows is 'One row per workflow: identity, state, ownership, queue position, times, payloads.';
+comment on column pyengine.workflows.status is 'ENQUEUED and DELAYED wait to be claimed, PENDING is owned by an executor, the others are terminal.';
+comment on column pyengine.workflows.version_is_pinned is 'True when the user named the application version: then only that version runs the workflow.';
+comment on column pyengine.workflows.executor_id is 'The process that runs it now, or ran it last.';
+comment on column pyengine.workflows.lease_token is 'Random token of the current run; every write of a run must name it. Null when nobody owns the workflow.';
+comment on column pyengine.workflows.attempt_count is 'How often a run was started or claimed.';
+comment on column pyengine.workflows.max_attempts is 'Runs allowed before the workflow is dead-lettered; null is no limit.';
+comment on column pyengine.workflows.serialization is 'Format of inputs, output and error: json, portable_json, or the name of a custom serializer (then a json string).';
+comment on column pyengine.workflows.started_at is 'When the current or last run began.';
+
+-- For: claim_workflows (where status = 'ENQUEUED' and queue_name = any, order by priority, created_at, workflow_id).
+create index workflows_claimable_idx on pyengine.workflows (queue_name, priority, created_at, workflow_id)
+    where status = 'ENQUEUED';
+-- For: giving back the work of a dead executor.
+create index workflows_running_idx on pyengine.workflows (executor_id) where status = 'PENDING';
+-- For: listing the newest workflows.
+create index workflows_created_idx on pyengine.workflows (created_at);
