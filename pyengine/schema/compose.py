@@ -98,6 +98,9 @@ def standalone_script(plan: Plan, sources: Sources, *, schema: str, library_vers
     parts = ["begin;\n", SETTINGS]
     if creates:
         parts.append(f"create schema {quote_name(schema)};\n")
+    else:
+        table = f"{quote_name(schema)}.schema_migrations"
+        parts.append(f"lock table {table} in share row exclusive mode;\n")
     parts.append(script(plan, sources, schema=schema, library_version=library_version))
     parts.append("commit;\n")
     return _join(parts)

@@ -1,0 +1,7 @@
+"""`python -m pyengine` is the command line."""
+
+import sys
+
+from pyengine.cli import main
+
+sys.exit(main())
