@@ -90,7 +90,7 @@ def server_lock(root: Path) -> Iterator[None]:
 def _locked(path: Path, operation: int) -> int:
     flags = os.O_RDONLY | os.O_NOFOLLOW
     try:
-        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o644)
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
         give_to_owner_of(path.parent, descriptor)
     except FileExistsError:
         descriptor = os.open(path, flags)
