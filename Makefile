@@ -1,0 +1,111 @@
+# Everything runs from a virtual environment that is made on first use, and again when pyproject.toml
+# changes. PYTHON chooses the interpreter, JOBS=N runs N tests at once, ARGS goes to pytest.
+
+PYTHON ?= python3
+VENV ?= .venv
+JOBS ?=
+ARGS ?=
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest $(if $(JOBS),-n $(JOBS)) $(ARGS)
+# What is run again on the other PostgreSQL versions: all that is SQL.
+SQL_TESTS := $(wildcard tests/schema tests/sql tests/races)
+SOURCES := pyengine tests
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(INSTALLED): pyproject.toml
+	@echo "installing into $(VENV), once"
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "no virtual environment: on Debian, apt install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+.PHONY: demo
+demo: $(INSTALLED) ## Run the example: order workflows that survive a crash
+	@$(BIN)/python -m pyengine.examples.orders
+
+.PHONY: test
+test: $(INSTALLED) ## Run the tests, without the slow ones and those that kill servers
+	$(PYTEST) -m "not slow and not chaos"
+
+.PHONY: test-all
+test-all: $(INSTALLED) ## Run all tests
+	$(PYTEST)
+
+.PHONY: test-servers
+test-servers: $(INSTALLED) ## Run the tests of the SQL on every other PostgreSQL version that is here
+	@for bindir in $$($(BIN)/python -m tests.tools.servers); do \
+		echo "PostgreSQL in $$bindir"; \
+		PYENGINE_PG_BINDIR=$$bindir \
+			$(PYTEST) -q -m "not slow and not chaos and not packaging" $(SQL_TESTS) || exit 1; \
+	done
+
+.PHONY: check
+check: lint types contracts verify test ## Run what CI runs
+
+.PHONY: lint
+lint: $(INSTALLED) ## Check style: Python and SQL
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/python -m tests.tools.lint_sql
+
+.PHONY: format
+format: $(INSTALLED) ## Format the Python code
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+.PHONY: types
+types: $(INSTALLED) ## Check types, with mypy and pyright
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+.PHONY: contracts
+contracts: $(INSTALLED) ## Check that imports go one way only
+	$(BIN)/lint-imports
+
+.PHONY: generate
+generate: $(INSTALLED) ## Write sql/snapshot.sql
+	$(BIN)/python -m tests.tools.snapshot
+
+.PHONY: verify
+verify: $(INSTALLED) ## Fail if sql/snapshot.sql is out of date
+	$(BIN)/python -m tests.tools.snapshot --verify
+
+.PHONY: check-plpgsql
+check-plpgsql: $(INSTALLED) ## Check function bodies (apt install --no-install-recommends postgresql-15-plpgsql-check)
+	@library=$$(ls /usr/lib/postgresql/*/lib/plpgsql_check.so 2>/dev/null | tail -n 1); \
+	if [ -z "$$library" ]; then \
+		echo "plpgsql_check is not installed: apt install --no-install-recommends postgresql-15-plpgsql-check"; \
+		exit 1; \
+	fi; \
+	PYENGINE_PG_BINDIR=$${library%/lib/*}/bin $(PYTEST) tests/schema/test_plpgsql_check.py
+
+.PHONY: bench
+bench: $(INSTALLED) ## Measure
+	$(BIN)/python -m tests.bench
+
+.PHONY: psql
+psql: $(INSTALLED) ## Open psql on the embedded server, or where PYENGINE_DATABASE_URL says
+	@$(BIN)/pyengine psql
+
+.PHONY: build
+build: $(INSTALLED) ## Build the wheel and the source distribution into dist/
+	$(BIN)/python -m build --no-isolation
+	$(PYTEST) tests/schema/test_packaging.py
+
+.PHONY: release-migrations
+release-migrations: $(INSTALLED) ## Freeze the migrations of a release
+	$(BIN)/python -m tests.tools.release_migrations
+
+.PHONY: clean
+clean: ## Remove everything that make made
+	rm -rf $(VENV) build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,56 @@
+"""plpgsql_check finds nothing wrong with any function of the engine.
+
+The extension comes with the server, not with Python: `make check-plpgsql` runs this against a
+PostgreSQL that has it. Elsewhere the test is skipped and says so.
+"""
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from pyengine.schema import migrate
+
+Connection = psycopg.Connection[Any]
+
+COMPLAINTS = """
+    select p.proname, c.lineno, c.level, c.message, c.detail, c.query
+    from pg_proc as p
+    join pg_language as l on l.oid = p.prolang
+    cross join lateral plpgsql_check_function_tb(
+        p.oid::regprocedure,
+        fatal_errors => false,
+        other_warnings => true,
+        extra_warnings => true,
+        performance_warnings => false,
+        security_warnings => true
+    ) as c
+    where p.pronamespace = 'pyengine'::regnamespace and l.lanname = 'plpgsql'
+    order by 1, 2
+"""
+
+
+@pytest.fixture
+def checked(conn: Connection) -> Connection:
+    """A database with the engine and the extension."""
+    query = "select from pg_available_extensions where name = 'plpgsql_check'"
+    if conn.execute(query).fetchone() is None:
+        pytest.skip("plpgsql_check is not installed; see `make check-plpgsql`")
+    conn.execute("create extension plpgsql_check")
+    migrate(conn)
+    return conn
+
+
+def test_no_function_has_a_complaint(checked: Connection) -> None:
+    assert checked.execute(COMPLAINTS).fetchall() == []
+
+
+def test_a_planted_mistake_is_found(checked: Connection) -> None:
+    checked.execute(
+        "create function pyengine.planted() returns int language plpgsql as"
+        " $$ begin return (select no_such_column from pyengine.schema_migrations); end $$"
+    )
+
+    found = checked.execute(COMPLAINTS).fetchall()
+
+    assert [row[0] for row in found] == ["planted"]

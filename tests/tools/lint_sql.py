@@ -1,0 +1,238 @@
+"""Check the engine's SQL files against the conventions that PostgreSQL itself does not enforce.
+
+Run as `python -m tests.tools.lint_sql`; each line of output names a file and what is wrong with it.
+"""
+
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, cast
+
+from pglast import ast, parse_plpgsql, parse_sql
+from pglast.enums import FunctionParameterMode, ObjectType
+from pglast.parser import ParseError
+from pglast.visitors import Visitor
+
+from pyengine.schema.rename import SOURCE_SCHEMA, _tokens, rename_schema
+from pyengine.schema.sources import load, sql_root
+
+SEARCH_PATH = ["pg_catalog", "pg_temp"]
+REPEATABLE_STATEMENTS = (
+    ast.CreateFunctionStmt,
+    ast.ViewStmt,
+    ast.CommentStmt,
+    ast.GrantStmt,
+    ast.GrantRoleStmt,
+    ast.AlterDefaultPrivilegesStmt,
+)
+# Statements that do not fit the one transaction of a migration, or belong to the runner.
+MIGRATION_REFUSES = {
+    ast.CreateSchemaStmt: "creates a schema; the runner does",
+    ast.TransactionStmt: "controls the transaction; the runner does",
+    ast.CreateExtensionStmt: "needs an extension",
+    ast.VacuumStmt: "vacuums or analyzes, which does not fit the transaction",
+    ast.VariableSetStmt: "changes a setting; the runner sets what is needed",
+}
+OTHER_PARAMETERS = {
+    FunctionParameterMode.FUNC_PARAM_OUT: "OUT",
+    FunctionParameterMode.FUNC_PARAM_INOUT: "INOUT",
+    FunctionParameterMode.FUNC_PARAM_VARIADIC: "VARIADIC",
+}
+CLOCKS = frozenset(
+    {
+        "clock_timestamp",
+        "current_date",
+        "current_time",
+        "current_timestamp",
+        "localtime",
+        "localtimestamp",
+        "statement_timestamp",
+        "timeofday",
+        "transaction_timestamp",
+    }
+)
+CLOCK_FILE = "functions/base/now.sql"
+
+
+def problems(root: Path) -> list[str]:
+    """Return what is wrong with the SQL files of a directory, one line each."""
+    sources = load(root)
+    found: list[str] = []
+    for migration in sources.migrations:
+        found += _told(migration.path, _migration_problems(migration.sql))
+        found += _told(migration.path, _clock_problems(migration.path, migration.sql))
+    names: Counter[str] = Counter()
+    for source in sources.repeatables:
+        found += _told(source.path, _repeatable_problems(source.path, source.sql))
+        found += _told(source.path, _clock_problems(source.path, source.sql))
+        if source.path.startswith("functions/"):
+            names[PurePosixPath(source.path).stem] += 1
+    found += [f"functions: {name} is defined {n} times" for name, n in names.items() if n > 1]
+    return found
+
+
+def _told(path: str, complaints: Iterator[str]) -> list[str]:
+    found: list[str] = []
+    try:
+        # What came before a part that cannot be parsed stays in the list.
+        found.extend(f"{path}: {complaint}" for complaint in complaints)
+    except ParseError as exc:
+        found.append(f"{path}: PostgreSQL cannot parse it: {exc.args[0]}")
+    return found
+
+
+def _migration_problems(text: str) -> Iterator[str]:
+    for raw in parse_sql(text):
+        statement = raw.stmt
+        for kind, complaint in MIGRATION_REFUSES.items():
+            if isinstance(statement, kind):
+                yield complaint
+        if getattr(statement, "replace", False):
+            yield "uses `create or replace`; what may be replaced is not part of a migration"
+        if getattr(statement, "if_not_exists", False):
+            yield "uses `if not exists`; a migration runs once"
+        if getattr(statement, "concurrent", False):
+            yield "works concurrently, which does not fit the transaction"
+        relations = _Relations()
+        relations(raw)
+        yield from relations.complaints
+
+
+class _Relations(Visitor):  # type: ignore[misc, unused-ignore]
+    """Collects the tables that are named without their schema."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.complaints: list[str] = []
+
+    def visit_RangeVar(self, _ancestors: object, node: ast.RangeVar) -> None:  # noqa: N802
+        if node.schemaname != SOURCE_SCHEMA:
+            self.complaints.append(f"names {node.relname} without the schema {SOURCE_SCHEMA}")
+
+
+def _repeatable_problems(path: str, text: str) -> Iterator[str]:
+    statements = [raw.stmt for raw in parse_sql(text)]
+    for statement in statements:
+        if not isinstance(statement, REPEATABLE_STATEMENTS):
+            yield f"holds a {type(statement).__name__}, which cannot be run again and again"
+        elif isinstance(statement, ast.CreateFunctionStmt | ast.ViewStmt) and not statement.replace:
+            yield "creates without `or replace`"
+    functions = [s for s in statements if isinstance(s, ast.CreateFunctionStmt)]
+    if not path.startswith("functions/"):
+        if functions:
+            yield "defines a function; those are in functions/"
+        return
+    if len(functions) != 1:
+        yield f"defines {len(functions)} functions, not one"
+    for function in functions:
+        yield from _function_problems(path, text, function)
+        if not any(_comments_on(statement, function) for statement in statements):
+            yield "has no `comment on function`"
+
+
+def _function_problems(path: str, text: str, function: ast.CreateFunctionStmt) -> Iterator[str]:
+    name = _name(function.funcname)
+    is_private = name.startswith(f"{SOURCE_SCHEMA}._")
+    if name != f"{SOURCE_SCHEMA}.{PurePosixPath(path).stem}":
+        yield f"defines {name}, which is not the name of the file"
+    if function.is_procedure:
+        yield "is a procedure"
+    for parameter in function.parameters or ():
+        if mode := OTHER_PARAMETERS.get(parameter.mode):
+            yield f"has the {mode} parameter {parameter.name}"
+        if parameter.mode == FunctionParameterMode.FUNC_PARAM_TABLE and not is_private:
+            yield f"returns a column {parameter.name} of its own; use a table or a composite type"
+        if not parameter.name:
+            yield "has a parameter without a name"
+    options = {
+        option.defname: option.arg for option in function.options or () if option.defname != "set"
+    }
+    if "volatility" not in options:
+        yield "does not say whether it is volatile, stable or immutable"
+    if options["language"].sval != "plpgsql":
+        return
+    if _search_path(function) != SEARCH_PATH:
+        yield f"lacks `set search_path = {', '.join(SEARCH_PATH)}`"
+    if not is_private and not _is_on(options.get("security")):
+        yield "lacks `security definer`"
+    if not _is_dollar_quoted(text):
+        yield "has a body that is not dollar-quoted, where the schema could not be renamed"
+    yield from _body_problems(path, text)
+
+
+def _search_path(function: ast.CreateFunctionStmt) -> list[str]:
+    for option in function.options or ():
+        if option.defname == "set" and option.arg.name == "search_path":
+            return [argument.val.sval for argument in option.arg.args]
+    return []
+
+
+def _is_on(option: Any) -> bool:
+    return option is not None and bool(option.boolval)
+
+
+def _is_dollar_quoted(text: str) -> bool:
+    return any(kind == "body" for kind, _ in _tokens(text))
+
+
+def _body_problems(path: str, text: str) -> Iterator[str]:
+    create = text[: text.lower().find("\ncomment on")] if "\ncomment on" in text.lower() else text
+    # The parser looks types up and knows no schemas but its own two.
+    body = json.dumps(parse_plpgsql(rename_schema(create, "public")))
+    if '"exceptions"' in body:
+        yield "has an EXCEPTION block, which costs a subtransaction"
+    if not path.startswith("functions/admin/") and re.search(
+        r'"(PLpgSQL_stmt_dyn\w+|dynquery)"', body
+    ):
+        yield "builds SQL at run time; only functions/admin may"
+    if re.search(r'"PLpgSQL_stmt_(commit|rollback)"', body):
+        yield "ends the transaction of its caller"
+
+
+def _comments_on(statement: object, function: ast.CreateFunctionStmt) -> bool:
+    return (
+        isinstance(statement, ast.CommentStmt)
+        and statement.objtype == ObjectType.OBJECT_FUNCTION
+        and _name(cast("ast.ObjectWithArgs", statement.object).objname) == _name(function.funcname)
+    )
+
+
+def _name(parts: Iterable[Any] | None) -> str:
+    return ".".join(part.sval for part in parts or ())
+
+
+def _clock_problems(path: str, text: str) -> Iterator[str]:
+    if path != CLOCK_FILE:
+        yield from (
+            f"reads the clock by {clock}; time comes from pyengine.now() only"
+            for clock in _clocks(text)
+        )
+
+
+def _clocks(text: str) -> Iterator[str]:
+    words: list[str] = []
+    for kind, lexeme in _tokens(text):
+        if kind == "body":
+            delimiter = lexeme[: lexeme.index("$", 1) + 1]
+            yield from _clocks(lexeme.removeprefix(delimiter).removesuffix(delimiter))
+        elif kind not in ("space", "line_comment", "block_comment"):
+            words.append(lexeme.lower())
+    for i, word in enumerate(words):
+        is_now = word == "now" and words[i + 1 : i + 2] == ["("]
+        if word in CLOCKS or (is_now and words[max(i - 2, 0) : i] != [SOURCE_SCHEMA, "."]):
+            yield word
+
+
+def main() -> int:
+    """Print the problems of the repository's own files."""
+    found = problems(sql_root())
+    for problem in found:
+        print(problem)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

