@@ -41,6 +41,16 @@ class Await:
 
 
 @dataclass(slots=True, frozen=True)
+class AwaitLocal:
+    """Wait for a run of this process: its output as a tuple of one, or its error is raised.
+
+    The result is None when the workflow does not run here, or its run here ended without an outcome.
+    """
+
+    workflow_id: str
+
+
+@dataclass(slots=True, frozen=True)
 class Delay:
     """Wait in this process, not durably; `reason` is logged as a warning."""
 
@@ -48,5 +58,5 @@ class Delay:
     reason: str | None = None
 
 
-Effect = Union[Call[Any], Write, Invoke, Await, Delay]
+Effect = Union[Call[Any], Write, Invoke, Await, AwaitLocal, Delay]
 Flow = Generator[Effect, Any, T]

@@ -16,7 +16,7 @@ from pyengine.errors import (
     DBOSPayloadTooLargeError,
     DBOSWorkflowIDInUseError,
 )
-from pyengine.flows.effects import Await, Delay, Flow, Invoke
+from pyengine.flows.effects import Await, AwaitLocal, Delay, Flow, Invoke
 from pyengine.flows.refusals import refusal
 from pyengine.flows.run import Identity, WorkflowRun
 from pyengine.flows.steps import record_error
@@ -145,58 +145,41 @@ def _start_error(
 def run_workflow(run: WorkflowRun, function: Callable[[], Any]) -> Flow[Any]:
     """Run a workflow's function and record how it ended; returns its output or raises its error.
 
-    A run that lost its lease ends quietly and follows the workflow: it returns what the owner records.
+    Raises:
+        DBOSWorkflowConflictIDError: This run lost its lease; the workflow's outcome is another's to decide.
+        DBOSWorkflowCancelledError: The workflow was cancelled.
     """
     try:
         output = yield Invoke(function)
-    except Exception as error:
-        return (yield from _finish_with_error(run, error))
-    try:
         text = run.codec.encode(output, run.serialization)
-    except DBOSException as error:
-        return (yield from _finish_with_error(run, error))
-    answer: FinishAnswer | None = yield calls.finish(
-        workflow_id=run.workflow_id,
-        lease_token=run.lease_token,
-        serialization=run.serialization,
-        output=text,
-    )
-    try:
-        if _is_recorded(run, answer):
-            return output
-    except DBOSPayloadTooLargeError as error:
-        return (yield from _finish_with_error(run, error))
-    return (yield from await_result(run.workflow_id, run.codec))
-
-
-def _finish_with_error(run: WorkflowRun, error: Exception) -> Flow[Any]:
-    answer: FinishAnswer | None = yield calls.finish(
-        workflow_id=run.workflow_id,
-        lease_token=run.lease_token,
-        serialization=run.serialization,
-        error=run.codec.encode_error(error, run.serialization),
-    )
-    try:
-        if _is_recorded(run, answer):
-            raise error
-    except DBOSPayloadTooLargeError as too_large:
-        if error is not too_large:
-            return (yield from _finish_with_error(run, too_large))
+        yield from _finish(run, output=text)
+    except Exception as error:
+        try:
+            yield from _finish(run, error=run.codec.encode_error(error, run.serialization))
+        except DBOSPayloadTooLargeError as too_large:
+            yield from _finish(run, error=run.codec.encode_error(too_large, run.serialization))
+            raise too_large from error
         raise
-    return (yield from await_result(run.workflow_id, run.codec))
+    return output
 
 
-def _is_recorded(run: WorkflowRun, answer: FinishAnswer | None) -> bool:
-    """Whether the outcome was stored; False when another run or an operator decides the workflow's end."""
-    if answer is None:
-        return True
-    if answer.refusal in ("PE001", "PE002"):
-        return False
-    raise refusal(answer.refusal or "PE400", answer.message or "", run.workflow_id)
+def _finish(run: WorkflowRun, *, output: str | None = None, error: str | None = None) -> Flow[None]:
+    answer: FinishAnswer | None = yield calls.finish(
+        workflow_id=run.workflow_id,
+        lease_token=run.lease_token,
+        serialization=run.serialization,
+        output=output,
+        error=error,
+    )
+    if answer is not None:
+        raise run.end(refusal(answer.refusal or "", answer.message or "", run.workflow_id))
 
 
 def await_result(workflow_id: str, codec: Codec) -> Flow[Any]:
     """Wait for a workflow to end (or to appear and end): its output, or raise its error."""
+    local: tuple[Any] | None = yield AwaitLocal(workflow_id)
+    if local is not None:
+        return local[0]
     outcomes: list[Outcome] = yield Await(
         lambda channel: calls.await_workflows(workflow_ids=[workflow_id], channel=channel),
         [("result", workflow_id)],

@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 from pyengine.database import calls
 from pyengine.database.calls import Call, Write
 from pyengine.errors import DBOSException, DBOSStepTimeoutError, DBOSWorkflowCancelledError
-from pyengine.flows.effects import Await, Delay, Effect, Flow, Invoke
+from pyengine.flows.effects import Await, AwaitLocal, Delay, Effect, Flow, Invoke
 from pyengine.flows.run import WorkflowRun
 from pyengine.runtime.gateway import Gateway
+from pyengine.runtime.local import LocalRuns, LostRun
 from pyengine.runtime.waits import Ticket, Waits
 
 T = TypeVar("T")
@@ -25,10 +26,15 @@ class Drivers:
     """Runs flows over a gateway; `lease_is_sure` says whether this process can rely on its lease without asking."""
 
     def __init__(
-        self, gateway: Gateway, waits: Waits, lease_is_sure: Callable[[], bool]
+        self,
+        gateway: Gateway,
+        waits: Waits,
+        runs: LocalRuns,
+        lease_is_sure: Callable[[], bool],
     ) -> None:
         self.gateway = gateway
         self.waits = waits
+        self._runs = runs
         self._lease_is_sure = lease_is_sure
 
     def run(self, flow: Flow[T]) -> T:
@@ -68,6 +74,8 @@ class Drivers:
             return self._invoke(effect)
         if isinstance(effect, Await):
             return self._await(effect)
+        if isinstance(effect, AwaitLocal):
+            return self._await_local(effect)
         _warn(effect)
         self._still_open(self.gateway.sessions.closed.wait(effect.seconds))
         return None
@@ -79,6 +87,8 @@ class Drivers:
             return await self._invoke_async(effect)
         if isinstance(effect, Await):
             return await self._await_async(effect)
+        if isinstance(effect, AwaitLocal):
+            return await self._await_local_async(effect)
         _warn(effect)
         await asyncio.sleep(effect.seconds)
         return None
@@ -160,6 +170,24 @@ class Drivers:
                 self._still_open(self.gateway.sessions.closed.is_set())
         finally:
             ticket.close()
+
+    def _await_local(self, effect: AwaitLocal) -> tuple[Any] | None:
+        local = self._runs.find(effect.workflow_id)
+        if local is None:
+            return None
+        try:
+            return (local.outcome.result(),)
+        except LostRun:
+            return None
+
+    async def _await_local_async(self, effect: AwaitLocal) -> tuple[Any] | None:
+        local = self._runs.find(effect.workflow_id)
+        if local is None:
+            return None
+        try:
+            return (await asyncio.shield(asyncio.wrap_future(local.outcome)),)
+        except LostRun:
+            return None
 
     def _still_open(self, closed: bool) -> None:
         if closed:

@@ -18,6 +18,7 @@ from pyengine.runtime.dispatcher import Dispatcher
 from pyengine.runtime.drivers import Drivers
 from pyengine.runtime.gateway import Gateway
 from pyengine.runtime.listener import Listener
+from pyengine.runtime.local import LocalRuns
 from pyengine.runtime.maintenance import Maintenance
 from pyengine.runtime.sessions import Sessions
 from pyengine.runtime.threads import BackgroundLoop, ThreadPool
@@ -59,7 +60,7 @@ class Engine:
         self._functions = functions
         self._known_functions: Sequence[str] = ()
         self._register_lock = threading.Lock()
-        self.runs: dict[str, WorkflowRun] = {}
+        self.runs = LocalRuns(self._wake_dispatcher, self._release_soon)
         self.threads = ThreadPool(options.max_threads)
         self.loop = BackgroundLoop()
         self._channel = f"pe_{secrets.token_hex(12)}"
@@ -91,7 +92,9 @@ class Engine:
             execute=execute,
             executor_lost=self._maintenance.hurry,
         )
-        self.drivers = Drivers(self.gateway, self.waits, self._maintenance.lease_is_sure)
+        self.drivers = Drivers(
+            self.gateway, self.waits, self.runs, self._maintenance.lease_is_sure
+        )
 
     @property
     def executor_id(self) -> int | None:
@@ -116,7 +119,7 @@ class Engine:
         """Claim no more, wait up to `timeout` seconds for the runs, give the rest back, and close everything."""
         self._dispatcher.stop()
         deadline = time.monotonic() + timeout
-        while self.runs and time.monotonic() < deadline:
+        while len(self.runs) and time.monotonic() < deadline:
             time.sleep(0.01)
         self._maintenance.stop()
         if self.executor_id is not None:
@@ -129,12 +132,18 @@ class Engine:
         self.loop.stop()
         self._sessions.close()
 
-    def release(self, run: WorkflowRun) -> None:
-        """Give a run back unfinished: it was interrupted, and any process may carry on."""
-        if self._sessions.closed.is_set():
-            return
-        lease = (run.workflow_id, run.lease_token)
-        self.gateway.run(calls.release_workflows(leases=[lease]))
+    def _release_soon(self, run: WorkflowRun) -> None:
+        """Give an interrupted run back, from another thread: any process may carry on."""
+
+        def release() -> None:
+            lease = (run.workflow_id, run.lease_token)
+            try:
+                self.gateway.run(calls.release_workflows(leases=[lease]))
+            except Exception:
+                _logger.exception("workflow %s was interrupted and stays here", run.workflow_id)
+
+        if not self._sessions.closed.is_set():
+            self.threads.submit(release)
 
     def functions_changed(self) -> None:
         """A function was registered after launch: let this process be given its workflows too."""

@@ -1,0 +1,47 @@
+"""pyengine: durable execution in PostgreSQL. Decorate functions; they survive any crash."""
+
+from pyengine import errors as error
+from pyengine._version import __version__
+from pyengine.config import DBOSConfig
+from pyengine.context import SetWorkflowID, WorkflowIDReusePolicy
+from pyengine.dbos import DBOS
+from pyengine.decorators import DBOSConfiguredInstance, StepOptions
+from pyengine.handles import WorkflowHandle, WorkflowHandleAsync
+from pyengine.reservations import StepReservation
+from pyengine.serialization import (
+    DBOSPortableJSONSerializer,
+    PortableWorkflowError,
+    Serializer,
+    WorkflowSerializationFormat,
+    make_pydantic_args_validator,
+    pydantic_args_validator,
+    register_type,
+)
+from pyengine.status import StepInfo, WorkflowStatus, WorkflowStatusString
+
+run_dbos_database_migrations = DBOS.migrate
+
+__all__ = [
+    "DBOS",
+    "DBOSConfig",
+    "DBOSConfiguredInstance",
+    "DBOSPortableJSONSerializer",
+    "PortableWorkflowError",
+    "Serializer",
+    "SetWorkflowID",
+    "StepInfo",
+    "StepOptions",
+    "StepReservation",
+    "WorkflowHandle",
+    "WorkflowHandleAsync",
+    "WorkflowIDReusePolicy",
+    "WorkflowSerializationFormat",
+    "WorkflowStatus",
+    "WorkflowStatusString",
+    "__version__",
+    "error",
+    "make_pydantic_args_validator",
+    "pydantic_args_validator",
+    "register_type",
+    "run_dbos_database_migrations",
+]

@@ -1,0 +1,168 @@
+"""Where the running code is: in which workflow run, in which step, under which options."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal
+
+from pyengine.errors import DBOSException
+from pyengine.flows.run import Identity, WorkflowRun
+from pyengine.flows.steps import StepStatus
+
+WorkflowIDReusePolicy = Literal["return-existing", "reject"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A workflow run, and the step that runs inside it, if any."""
+
+    run: WorkflowRun
+    step: StepStatus | None = None
+
+
+@dataclass(slots=True)
+class ChosenID:
+    """A workflow id that the first start in its block takes."""
+
+    workflow_id: str
+    reuse_policy: WorkflowIDReusePolicy | None
+    is_taken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the surrounding blocks say about workflows that are started in them."""
+
+    chosen_id: ChosenID | None = None
+    identity: Identity | None = None
+
+
+_scope: ContextVar[Scope | None] = ContextVar("pyengine_scope", default=None)
+_options: ContextVar[Options] = ContextVar("pyengine_options", default=Options())
+
+
+def current_scope() -> Scope | None:
+    """The run and step that the calling code belongs to."""
+    return _scope.get()
+
+
+def current_run() -> WorkflowRun | None:
+    """The run whose body the calling code is; None outside workflows and inside steps."""
+    scope = _scope.get()
+    return None if scope is None or scope.step is not None else scope.run
+
+
+def current_options() -> Options:
+    """The options of the surrounding blocks."""
+    return _options.get()
+
+
+@contextmanager
+def entered(scope: Scope) -> Iterator[None]:
+    """Run the block as the body of a workflow or step: options of the surrounding blocks do not reach in."""
+    scope_token = _scope.set(scope)
+    options_token = _options.set(Options())
+    try:
+        yield
+    finally:
+        _options.reset(options_token)
+        _scope.reset(scope_token)
+
+
+def take_chosen_id() -> ChosenID | None:
+    """The id that the surrounding block chose, once; later starts get generated ids."""
+    chosen = _options.get().chosen_id
+    if chosen is None:
+        return None
+    if chosen.is_taken:
+        if _scope.get() is None:
+            warnings.warn(
+                f"the workflow id {chosen.workflow_id!r} was used by an earlier start in this SetWorkflowID "
+                "block; this start gets a generated id",
+                stacklevel=3,
+            )
+        return None
+    chosen.is_taken = True
+    return chosen
+
+
+class _OptionsBlock:
+    """A block that changes the options for the code inside it; one instance can't be entered twice at once."""
+
+    def __init__(self) -> None:
+        self._token: Token[Options] | None = None
+
+    def _change(self, options: Options) -> Options:
+        raise TypeError("an options block must say what it changes")
+
+    def __enter__(self) -> Any:
+        if self._token is not None:
+            raise DBOSException(
+                f"this {type(self).__name__} block is entered already: make a new one for each with statement"
+            )
+        self._token = _options.set(self._change(_options.get()))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Literal[False]:
+        token, self._token = self._token, None
+        if token is not None:
+            _options.reset(token)
+        return False
+
+
+class SetWorkflowID(_OptionsBlock):
+    """Give the first workflow that is started in the block this id.
+
+    Args:
+        wfid: The id, of 1 to 512 bytes and not blank.
+        workflow_id_reuse_policy: "return-existing" (the default) attaches to a workflow that has the id,
+            "reject" raises DBOSWorkflowIDInUseError.
+
+    Raises:
+        DBOSException: The id is blank, too long, or contains a NUL character.
+    """
+
+    def __init__(
+        self, wfid: str, *, workflow_id_reuse_policy: WorkflowIDReusePolicy | None = None
+    ) -> None:
+        super().__init__()
+        check_workflow_id(wfid)
+        if workflow_id_reuse_policy not in (None, "return-existing", "reject"):
+            raise DBOSException(
+                f"workflow_id_reuse_policy is {workflow_id_reuse_policy!r}: use 'return-existing' or 'reject'"
+            )
+        self._wfid = wfid
+        self._policy = workflow_id_reuse_policy
+
+    def _change(self, options: Options) -> Options:
+        return Options(ChosenID(self._wfid, self._policy), options.identity)
+
+
+def check_workflow_id(workflow_id: object) -> None:
+    """Refuse what can't be a workflow's id.
+
+    Raises:
+        DBOSException: The id is not text, blank, longer than 512 bytes, or contains a NUL character.
+    """
+    if not isinstance(workflow_id, str):
+        raise DBOSException(f"a workflow id must be a str, not {type(workflow_id).__name__}")
+    if not workflow_id.strip():
+        raise DBOSException("a workflow id must not be blank: pass a non-empty text")
+    if "\x00" in workflow_id:
+        raise DBOSException("a workflow id must not contain the NUL character")
+    try:
+        size = len(workflow_id.encode())
+    except UnicodeEncodeError:
+        raise DBOSException("a workflow id must be valid Unicode (no lone surrogates)") from None
+    if size > 512:
+        raise DBOSException(f"a workflow id must have at most 512 bytes, this one has {size}")

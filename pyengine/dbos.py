@@ -1,0 +1,351 @@
+"""`DBOS`: everything that an application calls, as class methods of one process-wide object."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, ParamSpec, TypeVar
+
+from pyengine import decorators, lifecycle
+from pyengine.config import DBOSConfig
+from pyengine.context import current_run, current_scope
+from pyengine.current import find_runtime, get_runtime
+from pyengine.decorators import StepOptions, check_spec, registered_workflow, step_async, step_sync
+from pyengine.errors import DBOSException
+from pyengine.flows.steps import StepStatus, record_output
+from pyengine.handles import Handle, HandleAsync, WorkflowHandle, WorkflowHandleAsync
+from pyengine.management import Management
+from pyengine.reservations import StepReservation, as_coroutine, spec_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class _Properties(type):
+    """The class properties of `DBOS`."""
+
+    @property
+    def logger(cls) -> logging.Logger:
+        """The logger `pyengine`; its records carry the workflow's id."""
+        return logging.getLogger("pyengine")
+
+    @property
+    def workflow_id(cls) -> str | None:
+        """Id of the workflow that the calling code belongs to; None outside."""
+        scope = current_scope()
+        return None if scope is None else scope.run.workflow_id
+
+    @property
+    def step_id(cls) -> int | None:
+        """Number of the step that is running; None outside steps."""
+        status = cls.step_status
+        return None if status is None else status.step_id
+
+    @property
+    def step_status(cls) -> StepStatus | None:
+        """Number and attempt of the step that is running; None outside steps."""
+        scope = current_scope()
+        return None if scope is None else scope.step
+
+    @property
+    def shard_key(cls) -> str | None:
+        """The shard key of the current workflow."""
+        return None
+
+    @property
+    def application_version(cls) -> str:
+        """The version of the application: configured, or a hash of its workflows' sources."""
+        return get_runtime("DBOS.application_version").application.version
+
+    @property
+    def executor_id(cls) -> str:
+        """The executor's name: configured, or "local"."""
+        return get_runtime("DBOS.executor_id").engine.options.executor_name
+
+
+class DBOS(Management, metaclass=_Properties):
+    """The engine of this process.
+
+    Args:
+        config: See `DBOSConfig`; only `name` is required. Opens no connection.
+        conductor_url: Accepted for compatibility; has no effect.
+        conductor_key: Accepted for compatibility; has no effect.
+
+    A second construction returns the same object and ignores its arguments.
+
+    Raises:
+        DBOSInitializationError: The configuration is wrong.
+    """
+
+    _instance: DBOS | None = None
+
+    def __new__(
+        cls,
+        *,
+        config: DBOSConfig | None = None,
+        conductor_url: str | None = None,
+        conductor_key: str | None = None,
+    ) -> DBOS:
+        """Make the one object, or return it."""
+        del conductor_url, conductor_key
+        if cls._instance is None:
+            lifecycle.configure(config)
+            cls._instance = super().__new__(cls)
+        return cls._instance
+
+    def __init__(
+        self,
+        *,
+        config: DBOSConfig | None = None,
+        conductor_url: str | None = None,
+        conductor_key: str | None = None,
+    ) -> None:
+        """See the class."""
+
+    # Lifecycle
+
+    @classmethod
+    def launch(cls) -> None:
+        """Prepare the database, register this process, recover and run workflows. A second call only warns.
+
+        Raises:
+            DBOSException: No DBOS was constructed.
+            DBOSInitializationError: The database can't be used; says what to do.
+        """
+        lifecycle.launch()
+
+    @classmethod
+    def destroy(
+        cls, *, destroy_registry: bool = False, workflow_completion_timeout_sec: float = 0
+    ) -> None:
+        """Stop: claim no more, wait for running workflows, give the others back, close everything. Idempotent.
+
+        Args:
+            destroy_registry: Also forget the decorated functions.
+            workflow_completion_timeout_sec: How long to wait for running workflows, in seconds.
+        """
+        lifecycle.destroy(workflow_completion_timeout_sec, destroy_registry=destroy_registry)
+        cls._instance = None
+
+    @classmethod
+    def reset_system_database(
+        cls,
+        *,
+        system_database_url: str | None = None,
+        schema: str | None = None,
+        truncate: bool = False,
+    ) -> None:
+        """Delete all workflows, before launch.
+
+        Args:
+            system_database_url: Another database than the configured one.
+            schema: Another schema than the configured one.
+            truncate: Empty the tables instead of dropping the schema, which is much faster.
+
+        Raises:
+            AssertionError: DBOS is launched.
+        """
+        lifecycle.reset(system_database_url, schema, truncate=truncate)
+
+    @staticmethod
+    def migrate(
+        system_database_url: str,
+        *,
+        schema: str = "pyengine",
+        application_role: str | None = None,
+        sharding: bool = False,
+    ) -> None:
+        """Create or upgrade the engine's schema with a privileged login.
+
+        Args:
+            system_database_url: The database.
+            schema: The engine's schema.
+            application_role: A role that gets what an application needs.
+            sharding: Accepted for compatibility; has no effect.
+
+        Raises:
+            DBOSInitializationError: The schema can't be upgraded; says why.
+        """
+        del sharding
+        lifecycle.migrate(system_database_url, schema, application_role)
+
+    # Decorators
+
+    @classmethod
+    def workflow(
+        cls,
+        *,
+        name: str | None = None,
+        max_recovery_attempts: int | None = 100,
+        serialization_type: Any = None,
+        validate_args: Any = None,
+        auto_upgrade: bool | None = None,
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Make a function a workflow: it survives any crash and carries on from its last completed step.
+
+        Args:
+            name: The recorded name; the qualified name by default.
+            max_recovery_attempts: Recoveries before it is a dead letter; None is no limit.
+            serialization_type: A WorkflowSerializationFormat for inputs and output.
+            validate_args: `pydantic_args_validator`, or a function (args, kwargs) -> (args, kwargs), applied
+                when a recovered or queued run begins.
+            auto_upgrade: Accepted for compatibility; has no effect.
+        """
+        del auto_upgrade
+        return decorators.workflow(
+            name=name,
+            max_recovery_attempts=max_recovery_attempts,
+            serialization_type=serialization_type,
+            validate_args=validate_args,
+        )
+
+    @classmethod
+    def step(
+        cls,
+        *,
+        name: str | None = None,
+        retries_allowed: bool = False,
+        interval_seconds: float = 1.0,
+        max_attempts: int = 3,
+        backoff_rate: float = 2.0,
+        should_retry: Callable[[BaseException], Any] | None = None,
+        preemptible: bool = False,
+        timeout_seconds: float | None = None,
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Make a function a step: its result is recorded, and it never runs again once it is.
+
+        Args:
+            name: The recorded name; the qualified name by default.
+            retries_allowed: Try again when it raises.
+            interval_seconds: Pause before the first retry.
+            max_attempts: Attempts in all.
+            backoff_rate: Factor between pauses; a pause is at most an hour.
+            should_retry: Decides for an exception whether to try again.
+            preemptible: Stop it when its workflow is cancelled (async only).
+            timeout_seconds: Stop an attempt after this time (async only).
+
+        Raises:
+            DBOSException: An option can't work.
+        """
+        return decorators.step(
+            name=name,
+            retries_allowed=retries_allowed,
+            interval_seconds=interval_seconds,
+            max_attempts=max_attempts,
+            backoff_rate=backoff_rate,
+            should_retry=should_retry,
+            preemptible=preemptible,
+            timeout_seconds=timeout_seconds,
+        )
+
+    @classmethod
+    def dbos_class(
+        cls, class_name: str | None = None
+    ) -> Callable[[decorators.C], decorators.C]:
+        """Register a class whose methods are workflows; the outermost decorator of the class.
+
+        Args:
+            class_name: The recorded name; the qualified name by default.
+        """
+        return decorators.dbos_class(class_name)
+
+    # Running
+
+    @classmethod
+    def start_workflow(
+        cls, func: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> WorkflowHandle[Any]:
+        """Start a workflow (or a step, as a workflow) in the background. It is durable when this returns.
+
+        Raises:
+            DBOSException: The function is not registered, or DBOS is not launched.
+        """
+        runtime = get_runtime("DBOS.start_workflow")
+        workflow, bound = registered_workflow(func, "DBOS.start_workflow")
+        prepared = runtime.prepare(workflow, (*bound, *args), kwargs)
+        return Handle(runtime, runtime.run(runtime.start(prepared, workflow)))
+
+    @classmethod
+    async def start_workflow_async(
+        cls,
+        func: Callable[P, Coroutine[Any, Any, R]] | Callable[P, R],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> WorkflowHandleAsync[Any]:
+        """As `start_workflow`; a coroutine workflow runs on the caller's loop."""
+        runtime = get_runtime("DBOS.start_workflow_async")
+        workflow, bound = registered_workflow(func, "DBOS.start_workflow_async")
+        prepared = runtime.prepare(workflow, (*bound, *args), kwargs)
+        workflow_id = await runtime.run_async(runtime.start_here(prepared, workflow))
+        return HandleAsync(runtime, workflow_id)
+
+    @classmethod
+    def run_step(
+        cls, options: StepOptions | None, func: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run any function as a step; outside a workflow it is a plain call."""
+        spec = spec_of(options, func)
+        check_spec(spec, is_async=False)
+        result: R = step_sync(spec, functools.partial(_run_plain, func, *args, **kwargs))
+        return result
+
+    @classmethod
+    async def run_step_async(
+        cls, options: StepOptions | None, func: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """As `run_step`; a plain function runs in a thread."""
+        spec = spec_of(options, func)
+        check_spec(spec, is_async=True)
+        return await step_async(spec, as_coroutine(func, *args, **kwargs))
+
+    @classmethod
+    def reserve_step(cls) -> StepReservation:
+        """Draw a step number now and use it later, so that concurrent steps are numbered in a fixed order.
+
+        Raises:
+            DBOSException: Not in the body of a workflow.
+        """
+        run = current_run()
+        if run is None:
+            raise DBOSException("DBOS.reserve_step was called outside the body of a workflow")
+        return StepReservation(run)
+
+    @classmethod
+    async def asyncio_wait(
+        cls,
+        fs: Iterable[asyncio.Future[Any]],
+        *,
+        timeout: float | None = None,
+        return_when: str = asyncio.ALL_COMPLETED,
+    ) -> tuple[set[asyncio.Future[Any]], set[asyncio.Future[Any]]]:
+        """A durable `asyncio.wait`: which were done is recorded, and a replay waits for exactly those."""
+        futures = [asyncio.ensure_future(future) for future in fs]
+        run = current_run()
+        if run is None:
+            return await asyncio.wait(futures, timeout=timeout, return_when=return_when)
+        runtime = get_runtime("DBOS.asyncio_wait")
+        step_id, name = run.next_step_id(), "DBOS.asyncio_wait"
+        recorded = run.recorded(step_id, name)
+        if recorded is None:
+            done, _ = await asyncio.wait(futures, timeout=timeout, return_when=return_when)
+            indices = [n for n, future in enumerate(futures) if future in done]
+            indices = await runtime.run_async(record_output(run, name, step_id, indices))
+        else:
+            indices = run.replay(recorded)
+        finished = {futures[n] for n in indices}
+        if finished:
+            await asyncio.wait(finished)
+        return finished, set(futures) - finished
+
+
+def _run_plain(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    if not inspect.iscoroutinefunction(func):
+        return func(*args, **kwargs)
+    runtime = find_runtime()
+    if runtime is None:
+        return asyncio.run(func(*args, **kwargs))
+    return asyncio.run_coroutine_threadsafe(func(*args, **kwargs), runtime.engine.loop.get()).result()
+

@@ -1,0 +1,178 @@
+"""From a configuration to a launched engine, and back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from pyengine import config as configuration
+from pyengine import embedded, log
+from pyengine.config import DBOSConfig, Settings
+from pyengine.context import current_scope
+from pyengine.current import find_runtime, set_runtime
+from pyengine.database import calls
+from pyengine.errors import DBOSException, DBOSInitializationError
+from pyengine.execution import Runtime
+from pyengine.flows.workflows import Application
+from pyengine.registry import registry
+from pyengine.runtime.engine import Engine, EngineOptions
+from pyengine import schema as engine_schema
+from pyengine.serialization import Codec
+
+_logger = logging.getLogger("pyengine")
+
+_DEFAULT_MAX_PAYLOAD_BYTES = 1 << 20
+_ENGINE_DATABASE = "postgres"
+
+_settings: Settings | None = None
+_server: embedded.Server | None = None
+
+
+def configure(config: DBOSConfig | None) -> None:
+    """Check a configuration and keep it for the launch.
+
+    Raises:
+        DBOSInitializationError: A key is missing or wrong.
+    """
+    global _settings
+    if config is None:
+        raise DBOSInitializationError('a config is needed: DBOS(config={"name": "my-app"})')
+    _settings = configuration.resolve(config)
+    log.configure(_settings)
+    log.context_provider = _log_context
+
+
+def launch() -> None:
+    """See `DBOS.launch`."""
+    if _settings is None:
+        raise DBOSException(
+            'DBOS.launch was called before DBOS was constructed: call DBOS(config={"name": "my-app"}) first'
+        )
+    if find_runtime() is not None:
+        _logger.warning("DBOS.launch was called twice; the second call has no effect")
+        return
+    url = database_url(_settings)
+    with _readable_errors():
+        with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+            if _settings.run_migrations:
+                engine_schema.migrate(connection, schema=_settings.schema)
+            else:
+                engine_schema.verify(connection, _settings.schema)
+        runtime = _runtime(_settings, url)
+        runtime.engine.launch()
+    if _settings.max_payload_bytes != _DEFAULT_MAX_PAYLOAD_BYTES:
+        size = _settings.max_payload_bytes
+        runtime.engine.gateway.run(calls.set_max_payload_bytes(max_payload_bytes=size))
+    registry.on_change = runtime.engine.functions_changed
+    set_runtime(runtime)
+    _logger.info(
+        "%s launched (version %s, executor %s)",
+        _settings.name,
+        runtime.application.version,
+        runtime.engine.executor_id,
+    )
+
+
+def destroy(timeout: float, *, destroy_registry: bool) -> None:
+    """See `DBOS.destroy`."""
+    global _settings, _server
+    runtime = find_runtime()
+    registry.on_change = None
+    if runtime is not None:
+        runtime.engine.destroy(timeout)
+        set_runtime(None)
+    if _server is not None:
+        _server.close()
+        _server = None
+    _settings = None
+    if destroy_registry:
+        registry.clear()
+
+
+def reset(url: str | None, schema: str | None, *, truncate: bool) -> None:
+    """See `DBOS.reset_system_database`."""
+    if find_runtime() is not None:
+        raise AssertionError(
+            "DBOS.reset_system_database deletes all workflows and is refused after DBOS.launch: call it before"
+        )
+    if url is None and _settings is None:
+        _logger.warning(
+            "DBOS.reset_system_database has no effect: no DBOS was constructed and no URL was given"
+        )
+        return
+    target = url or database_url(_settings)  # type: ignore[arg-type]
+    name = schema or ("pyengine" if _settings is None else _settings.schema)
+    with _readable_errors(), psycopg.connect(target, autocommit=True) as connection:
+        engine_schema.reset(connection, name, truncate=truncate)
+
+
+def migrate(url: str, schema: str, application_role: str | None) -> None:
+    """See `DBOS.migrate`."""
+    settings = configuration.resolve({"name": "migrate", "system_database_url": url})
+    with (
+        _readable_errors(),
+        psycopg.connect(settings.system_database_url or "", autocommit=True) as connection,
+    ):
+        engine_schema.migrate(connection, schema=schema, application_role=application_role)
+
+
+def database_url(settings: Settings) -> str:
+    """The configured database, or the embedded server, which is started."""
+    global _server
+    if settings.system_database_url is not None:
+        return settings.system_database_url
+    if _server is None:
+        _server = embedded.start(settings.embedded_directory)
+    return _server.dsn(_ENGINE_DATABASE)
+
+
+def _runtime(settings: Settings, url: str) -> Runtime:
+    version = settings.application_version or registry.application_version(settings.name)
+    options = EngineOptions(
+        database_url=url,
+        listen_url=settings.listen_database_url or url,
+        listen=settings.use_listen_notify,
+        schema=settings.schema,
+        prepare=True,
+        application_name=settings.name,
+        application_version=version,
+        version_is_pinned=settings.version_is_pinned,
+        executor_name=settings.executor_name,
+        lease_seconds=settings.lease_seconds,
+        heartbeat_seconds=settings.heartbeat_seconds,
+        max_threads=settings.max_executor_threads,
+    )
+    engine = Engine(
+        options,
+        functions=registry.function_keys,
+        execute=lambda claimed, token: runtime.execute_claimed(claimed, token),
+    )
+    application = Application(settings.name, version, settings.version_is_pinned)
+    runtime = Runtime(engine, registry, Codec(settings.serializer), application)
+    return runtime
+
+
+@contextmanager
+def _readable_errors() -> Iterator[None]:
+    """A database that can't be reached is an error that says so, and shows no password."""
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        message = configuration.redact(str(error)).strip()
+        raise DBOSInitializationError(
+            f"the database can't be reached: {message}. Check system_database_url (or PYENGINE_DATABASE_URL)"
+        ) from None
+
+
+def _log_context() -> dict[str, object]:
+    scope, runtime = current_scope(), find_runtime()
+    ids: dict[str, object] = {}
+    if scope is not None:
+        ids["workflow_id"] = scope.run.workflow_id
+    if runtime is not None:
+        ids["executorID"] = runtime.engine.options.executor_name
+        ids["applicationVersion"] = runtime.application.version
+    return ids

@@ -1,0 +1,79 @@
+"""Steps whose number is drawn now and which run later."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from pyengine.context import current_run
+from pyengine.decorators import StepOptions, check_spec, step_async, step_sync
+from pyengine.errors import DBOSException
+from pyengine.flows.run import WorkflowRun
+from pyengine.flows.steps import StepSpec
+
+
+def spec_of(options: StepOptions | None, function: Callable[..., Any]) -> StepSpec:
+    """The options of a step that is given as a plain function."""
+    given: dict[str, Any] = dict(options or {})
+    name = given.pop("name", None) or getattr(function, "__qualname__", type(function).__name__)
+    try:
+        return StepSpec(name=name, **given)
+    except TypeError as error:
+        raise DBOSException(f"step {name}: unknown option ({error})") from None
+
+
+class StepReservation:
+    """A step number of the current workflow, to be used at most once, by the same workflow."""
+
+    def __init__(self, run: WorkflowRun) -> None:
+        self._run = run
+        self._is_used = False
+        self.step_id = run.next_step_id()
+
+    def run(
+        self, options: StepOptions | None, function: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Run a function as the reserved step.
+
+        Raises:
+            DBOSException: It was used already, or this is not the body of its workflow.
+        """
+        self._use()
+        spec = spec_of(options, function)
+        check_spec(spec, is_async=False)
+        return step_sync(spec, functools.partial(function, *args, **kwargs), self.step_id)
+
+    async def run_async(
+        self, options: StepOptions | None, function: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """As `run`, for coroutine functions."""
+        self._use()
+        spec = spec_of(options, function)
+        check_spec(spec, is_async=True)
+        return await step_async(spec, as_coroutine(function, *args, **kwargs), self.step_id)
+
+    def _use(self) -> None:
+        if current_run() is not self._run:
+            raise DBOSException(
+                f"the reservation of step {self.step_id} belongs to the body of workflow {self._run.workflow_id}"
+            )
+        if self._is_used:
+            raise DBOSException(f"the reservation of step {self.step_id} was used already")
+        self._is_used = True
+
+
+def as_coroutine(
+    function: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Callable[[], Coroutine[Any, Any, Any]]:
+    """A coroutine function without arguments; a plain function runs in a thread."""
+
+
+    async def call() -> Any:
+        if inspect.iscoroutinefunction(function):
+            return await function(*args, **kwargs)
+        return await asyncio.to_thread(function, *args, **kwargs)
+
+    return call

@@ -1,0 +1,89 @@
+"""The runs of this process: what waits for one of them here need not ask the database."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Literal
+
+from pyengine.errors import DBOSBaseException
+from pyengine.flows.run import WorkflowRun
+
+_logger = logging.getLogger("pyengine")
+
+
+class LostRun(Exception):  # noqa: N818 - it is not an error
+    """The run ended without deciding the workflow's outcome: another run, or an operator, does."""
+
+
+class LocalRun:
+    """One run in this process, from its lease on; as a block: what leaves the block is its outcome."""
+
+    def __init__(self, runs: LocalRuns, run: WorkflowRun) -> None:
+        self._runs = runs
+        self.run = run
+        self.outcome: Future[Any] = Future()
+        runs.begin(self)
+
+    def __enter__(self) -> LocalRun:
+        return self
+
+    def succeed(self, output: Any) -> Any:
+        """The run has ended with this output."""
+        self.outcome.set_result(output)
+        return output
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> Literal[False]:
+        self._runs.end(self)
+        if isinstance(error, Exception):
+            self.outcome.set_exception(error)
+        elif error is not None:
+            self.outcome.set_exception(LostRun())
+            if isinstance(error, DBOSBaseException):
+                _logger.info("a run of workflow %s ended: %s", self.run.workflow_id, error)
+            else:
+                self._runs.interrupted(self.run)
+        return False
+
+
+class LocalRuns:
+    """The runs that are under way in this process, by workflow id.
+
+    `changed` is called when one ends; `interrupted(run)` when one was interrupted (by a signal, by the end of its
+    event loop) and should be given back.
+    """
+
+    def __init__(
+        self, changed: Callable[[], None], interrupted: Callable[[WorkflowRun], None]
+    ) -> None:
+        self._changed = changed
+        self.interrupted = interrupted
+        self._lock = threading.Lock()
+        self._runs: dict[str, LocalRun] = {}
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def begin(self, local: LocalRun) -> None:
+        """A run begins."""
+        with self._lock:
+            self._runs[local.run.workflow_id] = local
+
+    def end(self, local: LocalRun) -> None:
+        """A run ends; a later run of the same workflow stays."""
+        with self._lock:
+            if self._runs.get(local.run.workflow_id) is local:
+                del self._runs[local.run.workflow_id]
+        self._changed()
+
+    def find(self, workflow_id: str) -> LocalRun | None:
+        """The run of a workflow in this process."""
+        return self._runs.get(workflow_id)
