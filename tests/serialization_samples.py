@@ -212,3 +212,11 @@ class Label(str):
     """A subclass of text that would come back as text."""
 
     __slots__ = ()
+
+
+def local_class() -> type:
+    @dataclass
+    class Local:
+        a: int
+
+    return Local

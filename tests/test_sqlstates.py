@@ -79,8 +79,8 @@ def test_a_driver_error_without_a_code_is_an_outage_only_if_it_is_about_the_conn
 
 def raised(connection: psycopg.Connection, sqlstate: str, detail: str) -> BaseException:
     """Let the server raise an error as the engine's functions do, and translate it."""
-    with pytest.raises(psycopg.Error) as caught, connection.transaction():
-        block = sql.SQL("do $$ begin raise 'said' using errcode = {}, detail = {}; end $$")
+    block = sql.SQL("do $$ begin raise 'said' using errcode = {}, detail = {}; end $$")
+    with pytest.raises(psycopg.Error) as caught:
         connection.execute(block.format(sqlstate, detail))
     return errors.translate(caught.value)
 
