@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from pyengine.errors import DBOSException
-from pyengine.flows.run import Identity, WorkflowRun
+from pyengine.runs import Identity, WorkflowRun
 from pyengine.flows.steps import StepStatus
 
 WorkflowIDReusePolicy = Literal["return-existing", "reject"]

@@ -27,8 +27,8 @@ from pyengine.errors import (
     DBOSNonExistentWorkflowError,
     DBOSWorkflowFunctionNotFoundError,
 )
-from pyengine.flows.effects import Flow
-from pyengine.flows.run import Identity, WorkflowRun, run_of
+from pyengine.effects import Flow
+from pyengine.runs import Identity, WorkflowRun, run_of
 from pyengine.flows.steps import record_operation
 from pyengine.flows.workflows import (
     Application,

@@ -10,7 +10,7 @@ from pyengine.current import get_runtime, refuse_running_loop
 from pyengine.database import calls
 from pyengine.database.rows import StepRow
 from pyengine.execution import Runtime
-from pyengine.flows.effects import Effect, Flow
+from pyengine.effects import Effect, Flow
 from pyengine.flows.steps import record_operation
 from pyengine.flows.workflows import await_first
 from pyengine.handles import Handle, HandleAsync, WorkflowHandle, WorkflowHandleAsync

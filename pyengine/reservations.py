@@ -11,7 +11,7 @@ from typing import Any
 from pyengine.context import current_run
 from pyengine.decorators import StepOptions, check_spec, step_async, step_sync
 from pyengine.errors import DBOSException
-from pyengine.flows.run import WorkflowRun
+from pyengine.runs import WorkflowRun
 from pyengine.flows.steps import StepSpec
 
 

@@ -13,8 +13,8 @@ from pyengine.errors import (
     DBOSPayloadTooLargeError,
     DBOSSerializationError,
 )
-from pyengine.flows.effects import Delay, Flow, Invoke
-from pyengine.flows.run import WorkflowRun
+from pyengine.effects import Delay, Flow, Invoke
+from pyengine.runs import WorkflowRun
 
 MAX_RETRY_PAUSE_SECONDS = 3600.0
 

@@ -16,9 +16,9 @@ from pyengine.errors import (
     DBOSPayloadTooLargeError,
     DBOSWorkflowIDInUseError,
 )
-from pyengine.flows.effects import Await, AwaitLocal, Delay, Flow, Invoke
-from pyengine.flows.refusals import refusal
-from pyengine.flows.run import Identity, WorkflowRun
+from pyengine.effects import Await, AwaitLocal, Delay, Flow, Invoke
+from pyengine.refusals import refusal
+from pyengine.runs import Identity, WorkflowRun
 from pyengine.flows.steps import record_error
 from pyengine.serialization import Codec
 

@@ -51,6 +51,11 @@ class Batch:
     text: str
     parameters: Sequence[bytes | None]
 
+    @property
+    def writes(self) -> bool:
+        """Whether it is a commit of workflows' progress, rather than a call."""
+        return isinstance(self.operations[0].item, Write)
+
     def settle(self, found: list[tuple[Any, ...]]) -> None:
         """Give each operation its part of the rows that the statement returned."""
         first = self.operations[0].item

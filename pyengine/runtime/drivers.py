@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from pyengine.database import calls
 from pyengine.database.calls import Call, Write
 from pyengine.errors import DBOSException, DBOSStepTimeoutError, DBOSWorkflowCancelledError
-from pyengine.flows.effects import Await, AwaitLocal, Delay, Effect, Flow, Invoke
-from pyengine.flows.run import WorkflowRun
+from pyengine.effects import Await, AwaitLocal, Delay, Effect, Flow, Invoke
+from pyengine.runs import WorkflowRun
 from pyengine.runtime.gateway import Gateway
 from pyengine.runtime.local import LocalRuns, LostRun
 from pyengine.runtime.waits import Ticket, Waits

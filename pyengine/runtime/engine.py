@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pyengine.database import calls
 from pyengine.database.rows import ClaimedWorkflow
-from pyengine.flows.run import WorkflowRun
+from pyengine.runs import WorkflowRun
 from pyengine.runtime.dispatcher import Dispatcher
 from pyengine.runtime.drivers import Drivers
 from pyengine.runtime.gateway import Gateway

@@ -37,7 +37,7 @@ class Gateway:
         self.sessions = sessions
         self.schema = schema
         self.executor_id: int | None = None
-        self.round_trips = 0
+        self.round_trips_of_writes = 0
         self._threads = ThreadLane(self)
         self._calls = threading.BoundedSemaphore(_PARALLEL_CALLS)
         self._loops: weakref.WeakKeyDictionary[
@@ -79,7 +79,7 @@ class Gateway:
         while batch is not None:
             try:
                 with self.sessions.use() as session:
-                    self.round_trips += 1
+                    self.round_trips_of_writes += batch.writes
                     found = session.execute(batch.text, batch.parameters)
             except Exception as error:
                 pause = retries.pause_after(error)
@@ -262,7 +262,7 @@ class LoopLane:
             batch.settle(found or [])
             self._finish(loop, promises)
 
-        self._gateway.round_trips += 1
+        self._gateway.round_trips_of_writes += batch.writes
         session.start(loop, batch.text, batch.parameters, done)
 
     def _repeat(

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from pyengine.errors import DBOSBaseException
-from pyengine.flows.run import WorkflowRun
+from pyengine.runs import WorkflowRun
 
 _logger = logging.getLogger("pyengine")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, Union
 
 from pyengine.database.calls import Call, Write
-from pyengine.flows.run import WorkflowRun
+from pyengine.runs import WorkflowRun
 
 T = TypeVar("T")
 

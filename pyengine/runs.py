@@ -13,7 +13,7 @@ from pyengine.errors import (
     DBOSWorkflowCancelledError,
     DBOSWorkflowConflictIDError,
 )
-from pyengine.flows.refusals import refusal
+from pyengine.refusals import refusal
 from pyengine.serialization import Codec
 
 
