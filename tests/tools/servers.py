@@ -31,7 +31,7 @@ def _candidates() -> list[Path]:
 
 
 def _major(bindir: Path) -> int:
-    command = [bindir / "pg_config", "--version"]
+    command = [str(bindir / "pg_config"), "--version"]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     match = re.search(r"\d+", text)
     return int(match.group()) if match else 0
