@@ -172,6 +172,17 @@ class MuteError(Exception):
         raise RuntimeError("no text")
 
 
+class StubbornError(Exception):
+    """Refuses to be pickled, and to give its code."""
+
+    @property
+    def code(self) -> int:
+        raise RuntimeError("no code")
+
+    def __reduce__(self) -> Any:
+        raise TypeError("not picklable")
+
+
 class HoldingError(Exception):
     def __init__(self, message: str, connection: object) -> None:
         super().__init__(message)

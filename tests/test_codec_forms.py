@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -343,6 +344,13 @@ def test_arguments_that_do_not_fit_the_hints_are_refused(
 ) -> None:
     with pytest.raises(pydantic.ValidationError):
         make_pydantic_args_validator(shop)(args, kwargs)
+
+
+def test_validation_without_pydantic_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydantic", None)
+
+    with pytest.raises(DBOSInvalidArgumentError, match="install pydantic 2"):
+        make_pydantic_args_validator(shop)
 
 
 def test_the_marker_for_validation_shows_its_name() -> None:

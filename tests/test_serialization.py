@@ -114,6 +114,8 @@ VALUES: list[Any] = [
     datetime(2024, 1, 1, fold=1),  # noqa: DTZ001
     time(1, 2, 3, 4),
     time(1, 2, tzinfo=timezone.utc),
+    time(1, 2, tzinfo=timezone(timedelta(microseconds=1))),
+    datetime(2024, 1, 2, tzinfo=timezone(timedelta(microseconds=-1), "odd")),
     time(1, 2, tzinfo=BERLIN, fold=1),
     timedelta(days=-1, microseconds=7),
     timedelta.max,

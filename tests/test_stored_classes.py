@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pyengine.errors import DBOSInvalidArgumentError, DBOSSerializationError
+from pyengine.errors import DBOSInvalidArgumentError, DBOSSerializationError, PortableWorkflowError
 from pyengine.serialization import NATIVE, Codec, register_type, registry
 from tests import serialization_samples as samples
 
@@ -83,6 +83,45 @@ def test_a_local_class_can_be_stored_once_it_is_registered(registered: Callable[
     local = registered(samples.local_class())
 
     assert round_trip(local(3)) == local(3)
+
+
+def test_a_registered_exception_is_stored_by_its_functions(registered: Callable[..., Any]) -> None:
+    registered(
+        samples.HoldingError,
+        lambda error: [str(error), error.hint],
+        lambda parts: samples.HoldingError(parts[0], "restored"),
+    )
+    error = samples.HoldingError("lost", object())
+
+    at_the_top = codec.decode_error(codec.encode_error(error), NATIVE)
+    inside = round_trip([error])[0]
+
+    for again in (at_the_top, inside):
+        assert isinstance(again, samples.HoldingError)
+        assert (str(again), again.connection) == ("lost", "restored")
+
+
+def test_a_registered_exception_whose_functions_fail_still_says_what_happened(
+    registered: Callable[..., Any],
+) -> None:
+    registered(samples.PlainError, lambda error: len, lambda parts: parts)
+    registered(samples.SilentError, lambda error: 1, lambda parts: parts)
+
+    unstorable = codec.decode_error(codec.encode_error(samples.PlainError("a")), NATIVE)
+    unrestorable = codec.decode_error(codec.encode_error(samples.SilentError(1)), NATIVE)
+
+    assert repr(unstorable) == "Exception('PlainError: a')"
+    assert isinstance(unrestorable, PortableWorkflowError)
+    assert unrestorable.name == "SilentError"
+
+
+def test_a_class_registered_without_functions_must_be_of_a_kind_that_is_known(
+    registered: Callable[..., Any],
+) -> None:
+    registered(samples.Unknown)
+
+    with pytest.raises(DBOSSerializationError, match="Unknown cannot be stored"):
+        codec.encode(samples.Unknown())
 
 
 def test_rows_of_a_class_that_has_moved_are_read_under_its_old_name(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import inspect
 import json
 import sys
 from decimal import Decimal
@@ -15,7 +16,7 @@ from psycopg import errors as driver
 
 from pyengine import errors
 from pyengine.errors import DBOSSerializationError, PortableWorkflowError
-from pyengine.serialization import NATIVE, Codec
+from pyengine.serialization import NATIVE, PORTABLE, Codec
 from tests import serialization_samples as samples
 from tests.test_errors import CALLS
 from tests.test_errors import IDS as CALL_IDS
@@ -51,6 +52,7 @@ ERRORS: list[BaseException] = [
     samples.ReducingError(5),
     samples.DataError("field", count=2),
     samples.ShopError(order=4),
+    samples.StubbornError("no"),
     driver.UniqueViolation("duplicate key"),
     psycopg.OperationalError("gone"),
 ]
@@ -260,6 +262,24 @@ def test_a_code_too_large_for_json_does_not_stop_an_error() -> None:
     vars(error)["code"] = 10**5000
 
     assert (type(restored(error)), str(restored(error))) == (samples.PlainError, "big")
+
+
+def test_an_almost_exhausted_stack_refuses_a_value_and_still_stores_an_error() -> None:
+    deep: Any = ()
+    for _ in range(150):
+        deep = (deep,)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack()) + 120)
+    try:
+        with pytest.raises(DBOSSerializationError, match="it is nested too deeply"):
+            codec.encode(deep)
+        native = codec.encode_error(samples.PlainError("a", deep))
+        portable = codec.encode_error(samples.PlainError("a"), PORTABLE)
+    finally:
+        sys.setrecursionlimit(limit)
+
+    assert str(codec.decode_error(native, NATIVE)).startswith("PlainError: ")
+    assert json.loads(portable)["message"] == "a"
 
 
 def test_errors_of_all_attempts_come_back_with_their_classes() -> None:

@@ -8,6 +8,7 @@ pairs, so it is never mistaken for one. The text can always be cast to jsonb.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from pyengine.errors import DBOSSerializationError
@@ -22,6 +23,7 @@ from pyengine.serialization.exceptions import (
 from pyengine.serialization.jsontext import dumps, is_utf8, loads, reader
 from pyengine.serialization.registry import (
     RefusedError,
+    Registration,
     call_encode,
     find_class,
     registration_named,
@@ -105,7 +107,7 @@ def encode_error(error: BaseException) -> str:
     walk = Walk("error", _handler_for)
     try:
         return dumps(document_of(error, walk))
-    except (RecursionError, ValueError):
+    except RecursionError:
         plain = plain_remake(error)
         return dumps({"name": type(error).__name__, "message": plain["args"][0], **plain})
 
@@ -195,15 +197,12 @@ def _handler_for(cls: type) -> Handler:
         return encode_exception
     registration = registration_of(cls)
     if registration is not None and registration.encode is not None:
-        return _encode_registered
+        return partial(_encode_registered, registration)
     handler = handler_for_class(cls)
     return _refuse if handler is None else handler
 
 
-def _encode_registered(value: object, walk: Walk) -> Any:
-    registration = registration_of(type(value))
-    if registration is None:
-        return _refuse(value, walk)
+def _encode_registered(registration: Registration, value: object, walk: Walk) -> Any:
     return tagged(registration.name, walk.child(call_encode(registration, value), ""))
 
 
@@ -232,8 +231,6 @@ def _restore(document: dict[str, Any]) -> Any:
         return _restore_tagged(tag, document[VALUE], state)
     except MemoryError:
         raise
-    except DBOSSerializationError as error:
-        raise error from None
     except UnfitError as error:
         reason, cause = str(error), None
     except RestoreHookError as error:

@@ -74,8 +74,8 @@ def encode_error(error: BaseException) -> str:
     }
     try:
         return dumps({**document, "data": data_of(error, Walk("error", _handler_for))})
-    except (RecursionError, ValueError):
-        return dumps({**document, "code": None})
+    except RecursionError:
+        return dumps(document)
 
 
 def decode(text: str) -> Any:

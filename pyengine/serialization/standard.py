@@ -118,7 +118,10 @@ def _encode_zone(moment: datetime | time) -> dict[str, Any]:
     if type(zone) is ZoneInfo and zone.key is not None:
         state["zone"] = zone.key
     elif type(zone) is timezone:
-        if zone.tzname(None) != timezone(zone.utcoffset(None)).tzname(None):
+        offset = zone.utcoffset(None)
+        if offset.microseconds:  # fromisoformat takes an offset of less than a second for UTC
+            state["offset"] = [offset.days, offset.seconds, offset.microseconds]
+        if zone.tzname(None) != timezone(offset).tzname(None):
             state["zone_name"] = zone.tzname(None)
     elif zone is not None:
         raise RefusedError(
@@ -131,6 +134,8 @@ def _encode_zone(moment: datetime | time) -> dict[str, Any]:
 def _decode_zone(state: Mapping[str, Any], zone: tzinfo | None) -> tzinfo | None:
     if "zone" in state:
         return ZoneInfo(state["zone"])
+    if "offset" in state:
+        zone = timezone(timedelta(*state["offset"]))
     if "zone_name" in state and isinstance(zone, timezone):
         return timezone(zone.utcoffset(None), state["zone_name"])
     return zone
