@@ -252,7 +252,7 @@ class _Source:
         for _, token, _ in self._used:
             text[token.start] = "_"
         tree = _parse("".join(text))
-        if not isinstance(tree, exp.Expression):
+        if isinstance(tree, dict):
             self._refuse_unparsed(tree)
         reading = (exp.Select, exp.SetOperation, exp.Values, exp.Subquery)
         if not isinstance(tree, (*reading, *_changing_kinds())):
@@ -340,7 +340,7 @@ def _tokenize(sql: str) -> list[Token] | None:
         return None
 
 
-def _parse(sql: str) -> exp.Expr | Mapping[str, object]:
+def _parse(sql: str) -> exp.Expr | dict[str, object]:
     """Return the syntax tree, or sqlglot's description of where it stopped."""
     from sqlglot import parse_one
     from sqlglot.errors import ParseError
