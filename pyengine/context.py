@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
@@ -11,8 +12,8 @@ from types import TracebackType
 from typing import Any, Literal
 
 from pyengine.errors import DBOSException
-from pyengine.runs import Identity, WorkflowRun
 from pyengine.flows.steps import StepStatus
+from pyengine.runs import Identity, WorkflowRun
 
 WorkflowIDReusePolicy = Literal["return-existing", "reject"]
 
@@ -42,8 +43,9 @@ class Options:
     identity: Identity | None = None
 
 
+_NO_OPTIONS = Options()
 _scope: ContextVar[Scope | None] = ContextVar("pyengine_scope", default=None)
-_options: ContextVar[Options] = ContextVar("pyengine_options", default=Options())
+_options: ContextVar[Options] = ContextVar("pyengine_options", default=_NO_OPTIONS)
 
 
 def current_scope() -> Scope | None:
@@ -91,14 +93,15 @@ def take_chosen_id() -> ChosenID | None:
     return chosen
 
 
-class _OptionsBlock:
+class _OptionsBlock(ABC):
     """A block that changes the options for the code inside it; one instance can't be entered twice at once."""
 
     def __init__(self) -> None:
         self._token: Token[Options] | None = None
 
+    @abstractmethod
     def _change(self, options: Options) -> Options:
-        raise TypeError("an options block must say what it changes")
+        """The options inside the block."""
 
     def __enter__(self) -> Any:
         if self._token is not None:

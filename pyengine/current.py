@@ -7,18 +7,19 @@ import asyncio
 from pyengine.errors import DBOSException
 from pyengine.execution import Runtime
 
-_runtime: Runtime | None = None
+
+class _Process:
+    runtime: Runtime | None = None
 
 
 def set_runtime(runtime: Runtime | None) -> None:
     """Set or forget the launched engine."""
-    global _runtime
-    _runtime = runtime
+    _Process.runtime = runtime
 
 
 def find_runtime() -> Runtime | None:
     """The launched engine, if there is one."""
-    return _runtime
+    return _Process.runtime
 
 
 def get_runtime(what: str) -> Runtime:
@@ -30,11 +31,12 @@ def get_runtime(what: str) -> Runtime:
     Raises:
         DBOSException: There is no launched engine.
     """
-    if _runtime is None:
+    runtime = _Process.runtime
+    if runtime is None:
         raise DBOSException(
             f"{what} was called before DBOS was launched: construct DBOS(config=...) and call DBOS.launch() first"
         )
-    return _runtime
+    return runtime
 
 
 def refuse_running_loop(function: str) -> None:

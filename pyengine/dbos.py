@@ -242,9 +242,7 @@ class DBOS(Management, metaclass=_Properties):
         )
 
     @classmethod
-    def dbos_class(
-        cls, class_name: str | None = None
-    ) -> Callable[[decorators.C], decorators.C]:
+    def dbos_class(cls, class_name: str | None = None) -> Callable[[decorators.C], decorators.C]:
         """Register a class whose methods are workflows; the outermost decorator of the class.
 
         Args:
@@ -322,10 +320,11 @@ class DBOS(Management, metaclass=_Properties):
         return_when: str = asyncio.ALL_COMPLETED,
     ) -> tuple[set[asyncio.Future[Any]], set[asyncio.Future[Any]]]:
         """A durable `asyncio.wait`: which were done is recorded, and a replay waits for exactly those."""
-        futures = [asyncio.ensure_future(future) for future in fs]
+        futures: list[asyncio.Future[Any]] = [asyncio.ensure_future(future) for future in fs]
         run = current_run()
         if run is None:
-            return await asyncio.wait(futures, timeout=timeout, return_when=return_when)
+            done, pending = await asyncio.wait(futures, timeout=timeout, return_when=return_when)
+            return done, pending
         runtime = get_runtime("DBOS.asyncio_wait")
         step_id, name = run.next_step_id(), "DBOS.asyncio_wait"
         recorded = run.recorded(step_id, name)
@@ -347,5 +346,6 @@ def _run_plain(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     runtime = find_runtime()
     if runtime is None:
         return asyncio.run(func(*args, **kwargs))
-    return asyncio.run_coroutine_threadsafe(func(*args, **kwargs), runtime.engine.loop.get()).result()
-
+    return asyncio.run_coroutine_threadsafe(
+        func(*args, **kwargs), runtime.engine.loop.get()
+    ).result()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, Union
+from typing import Any, TypeVar
 
 from pyengine.database.calls import Call, Write
 from pyengine.runs import WorkflowRun
@@ -58,5 +58,5 @@ class Delay:
     reason: str | None = None
 
 
-Effect = Union[Call[Any], Write, Invoke, Await, AwaitLocal, Delay]
+Effect = Call[Any] | Write | Invoke | Await | AwaitLocal | Delay
 Flow = Generator[Effect, Any, T]

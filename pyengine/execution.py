@@ -21,14 +21,13 @@ from pyengine.context import (
 )
 from pyengine.database import calls
 from pyengine.database.rows import ClaimedWorkflow, WorkflowRow
+from pyengine.effects import Flow
 from pyengine.errors import (
     DBOSBaseException,
     DBOSException,
     DBOSNonExistentWorkflowError,
     DBOSWorkflowFunctionNotFoundError,
 )
-from pyengine.effects import Flow
-from pyengine.runs import Identity, WorkflowRun, run_of
 from pyengine.flows.steps import record_operation
 from pyengine.flows.workflows import (
     Application,
@@ -39,6 +38,7 @@ from pyengine.flows.workflows import (
     start_workflow,
 )
 from pyengine.registry import RegisteredWorkflow, Registry
+from pyengine.runs import Identity, WorkflowRun, run_of
 from pyengine.runtime.engine import Engine
 from pyengine.runtime.local import LocalRun
 from pyengine.serialization import Codec
@@ -135,7 +135,7 @@ class Runtime:
         result_id = None if parent is None else parent.next_step_id()
         created = yield from self._start(prepared)
         try:
-            output = yield from self._run_or_follow(prepared, created)
+            output = yield from self._run_or_follow(prepared, created=created)
         except Exception:
             if parent is not None and result_id is not None:
                 yield from record_result(parent, prepared.workflow_id, result_id)
@@ -147,7 +147,7 @@ class Runtime:
     def start(self, prepared: Prepared, workflow: RegisteredWorkflow) -> Flow[str]:
         """A start in the background: durable when it returns. The id of the workflow."""
         if (yield from self._start(prepared)):
-            self._spawn(prepared.run, prepared.body, workflow.is_async)
+            self._spawn(prepared.run, prepared.body, is_async=workflow.is_async)
         return prepared.workflow_id
 
     def start_here(self, prepared: Prepared, workflow: RegisteredWorkflow) -> Flow[str]:
@@ -182,7 +182,7 @@ class Runtime:
             with entered(Scope(run)):
                 return await workflow.function(*bound, *args, **kwargs)
 
-        self._spawn(run, body_async if workflow.is_async else body, workflow.is_async)
+        self._spawn(run, body_async if workflow.is_async else body, is_async=workflow.is_async)
 
     def handle_result(self, workflow_id: str) -> Flow[Any]:
         """The result of another workflow; in a workflow, noted as a step when the wait is over."""
@@ -216,7 +216,10 @@ class Runtime:
         run = current_run()
         if run is None:
             return (yield from self._read_status(workflow_id))
-        return (yield from record_operation(run, GET_STATUS, self._read_status(workflow_id)))
+        status: WorkflowStatus | None = yield from record_operation(
+            run, GET_STATUS, self._read_status(workflow_id)
+        )
+        return status
 
     def existing_status(self, workflow_id: str) -> Flow[WorkflowStatus]:
         """How a workflow stands.
@@ -249,7 +252,7 @@ class Runtime:
             return False
         return (yield from start_workflow(prepared.request, prepared.parent, prepared.step_id))
 
-    def _run_or_follow(self, prepared: Prepared, created: bool) -> Flow[Any]:
+    def _run_or_follow(self, prepared: Prepared, *, created: bool) -> Flow[Any]:
         if created:
             try:
                 return (yield from self._tracked(self._begin(prepared.run), prepared.body))
@@ -264,7 +267,7 @@ class Runtime:
     def _begin(self, run: WorkflowRun) -> LocalRun:
         return LocalRun(self.engine.runs, run)
 
-    def _spawn(self, run: WorkflowRun, body: Callable[[], Any], is_async: bool) -> None:
+    def _spawn(self, run: WorkflowRun, body: Callable[[], Any], *, is_async: bool) -> None:
         """Run a workflow that is leased already, in a thread or on the background loop."""
         local = self._begin(run)
         if is_async:
@@ -293,9 +296,7 @@ class Runtime:
             _log_end(local.run, error)
 
 
-def _workflow_id(
-    chosen: ChosenID | None, parent: WorkflowRun | None, step_id: int | None
-) -> str:
+def _workflow_id(chosen: ChosenID | None, parent: WorkflowRun | None, step_id: int | None) -> str:
     if chosen is not None:
         return chosen.workflow_id
     if parent is not None:

@@ -10,6 +10,7 @@ import psycopg
 
 from pyengine import config as configuration
 from pyengine import embedded, log
+from pyengine import schema as engine_schema
 from pyengine.config import DBOSConfig, Settings
 from pyengine.context import current_scope
 from pyengine.current import find_runtime, set_runtime
@@ -19,7 +20,6 @@ from pyengine.execution import Runtime
 from pyengine.flows.workflows import Application
 from pyengine.registry import registry
 from pyengine.runtime.engine import Engine, EngineOptions
-from pyengine import schema as engine_schema
 from pyengine.serialization import Codec
 
 _logger = logging.getLogger("pyengine")
@@ -27,8 +27,12 @@ _logger = logging.getLogger("pyengine")
 _DEFAULT_MAX_PAYLOAD_BYTES = 1 << 20
 _ENGINE_DATABASE = "postgres"
 
-_settings: Settings | None = None
-_server: embedded.Server | None = None
+
+class _Process:
+    """What this process has configured and started."""
+
+    settings: Settings | None = None
+    server: embedded.Server | None = None
 
 
 def configure(config: DBOSConfig | None) -> None:
@@ -37,40 +41,39 @@ def configure(config: DBOSConfig | None) -> None:
     Raises:
         DBOSInitializationError: A key is missing or wrong.
     """
-    global _settings
     if config is None:
         raise DBOSInitializationError('a config is needed: DBOS(config={"name": "my-app"})')
-    _settings = configuration.resolve(config)
-    log.configure(_settings)
+    _Process.settings = configuration.resolve(config)
+    log.configure(_Process.settings)
     log.context_provider = _log_context
 
 
 def launch() -> None:
     """See `DBOS.launch`."""
-    if _settings is None:
+    if _Process.settings is None:
         raise DBOSException(
             'DBOS.launch was called before DBOS was constructed: call DBOS(config={"name": "my-app"}) first'
         )
     if find_runtime() is not None:
         _logger.warning("DBOS.launch was called twice; the second call has no effect")
         return
-    url = database_url(_settings)
+    url = database_url(_Process.settings)
     with _readable_errors():
         with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
-            if _settings.run_migrations:
-                engine_schema.migrate(connection, schema=_settings.schema)
+            if _Process.settings.run_migrations:
+                engine_schema.migrate(connection, schema=_Process.settings.schema)
             else:
-                engine_schema.verify(connection, _settings.schema)
-        runtime = _runtime(_settings, url)
+                engine_schema.verify(connection, _Process.settings.schema)
+        runtime = _runtime(_Process.settings, url)
         runtime.engine.launch()
-    if _settings.max_payload_bytes != _DEFAULT_MAX_PAYLOAD_BYTES:
-        size = _settings.max_payload_bytes
+    if _Process.settings.max_payload_bytes != _DEFAULT_MAX_PAYLOAD_BYTES:
+        size = _Process.settings.max_payload_bytes
         runtime.engine.gateway.run(calls.set_max_payload_bytes(max_payload_bytes=size))
     registry.on_change = runtime.engine.functions_changed
     set_runtime(runtime)
     _logger.info(
         "%s launched (version %s, executor %s)",
-        _settings.name,
+        _Process.settings.name,
         runtime.application.version,
         runtime.engine.executor_id,
     )
@@ -78,16 +81,15 @@ def launch() -> None:
 
 def destroy(timeout: float, *, destroy_registry: bool) -> None:
     """See `DBOS.destroy`."""
-    global _settings, _server
     runtime = find_runtime()
     registry.on_change = None
     if runtime is not None:
         runtime.engine.destroy(timeout)
         set_runtime(None)
-    if _server is not None:
-        _server.close()
-        _server = None
-    _settings = None
+    if _Process.server is not None:
+        _Process.server.close()
+        _Process.server = None
+    _Process.settings = None
     if destroy_registry:
         registry.clear()
 
@@ -98,13 +100,13 @@ def reset(url: str | None, schema: str | None, *, truncate: bool) -> None:
         raise AssertionError(
             "DBOS.reset_system_database deletes all workflows and is refused after DBOS.launch: call it before"
         )
-    if url is None and _settings is None:
+    if url is None and _Process.settings is None:
         _logger.warning(
             "DBOS.reset_system_database has no effect: no DBOS was constructed and no URL was given"
         )
         return
-    target = url or database_url(_settings)  # type: ignore[arg-type]
-    name = schema or ("pyengine" if _settings is None else _settings.schema)
+    target = url or database_url(_Process.settings)  # type: ignore[arg-type]
+    name = schema or ("pyengine" if _Process.settings is None else _Process.settings.schema)
     with _readable_errors(), psycopg.connect(target, autocommit=True) as connection:
         engine_schema.reset(connection, name, truncate=truncate)
 
@@ -121,12 +123,11 @@ def migrate(url: str, schema: str, application_role: str | None) -> None:
 
 def database_url(settings: Settings) -> str:
     """The configured database, or the embedded server, which is started."""
-    global _server
     if settings.system_database_url is not None:
         return settings.system_database_url
-    if _server is None:
-        _server = embedded.start(settings.embedded_directory)
-    return _server.dsn(_ENGINE_DATABASE)
+    if _Process.server is None:
+        _Process.server = embedded.start(settings.embedded_directory)
+    return _Process.server.dsn(_ENGINE_DATABASE)
 
 
 def _runtime(settings: Settings, url: str) -> Runtime:
@@ -148,7 +149,7 @@ def _runtime(settings: Settings, url: str) -> Runtime:
     engine = Engine(
         options,
         functions=registry.function_keys,
-        execute=lambda claimed, token: runtime.execute_claimed(claimed, token),
+        execute=lambda claimed, token: runtime.execute_claimed(claimed, token),  # noqa: PLW0108 - made below
     )
     application = Application(settings.name, version, settings.version_is_pinned)
     runtime = Runtime(engine, registry, Codec(settings.serializer), application)

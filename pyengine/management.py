@@ -9,8 +9,8 @@ from pyengine.context import current_run
 from pyengine.current import get_runtime, refuse_running_loop
 from pyengine.database import calls
 from pyengine.database.rows import StepRow
-from pyengine.execution import Runtime
 from pyengine.effects import Effect, Flow
+from pyengine.execution import Runtime
 from pyengine.flows.steps import record_operation
 from pyengine.flows.workflows import await_first
 from pyengine.handles import Handle, HandleAsync, WorkflowHandle, WorkflowHandleAsync
@@ -22,7 +22,11 @@ class Management:
 
     @classmethod
     def retrieve_workflow(
-        cls, workflow_id: str, existing_workflow: bool = True, *, shard_key: str | None = None
+        cls,
+        workflow_id: str,
+        existing_workflow: bool = True,  # noqa: FBT001, FBT002 - the compatible signature
+        *,
+        shard_key: str | None = None,
     ) -> WorkflowHandle[Any]:
         """A handle for a workflow.
 
@@ -42,7 +46,11 @@ class Management:
 
     @classmethod
     async def retrieve_workflow_async(
-        cls, workflow_id: str, existing_workflow: bool = True, *, shard_key: str | None = None
+        cls,
+        workflow_id: str,
+        existing_workflow: bool = True,  # noqa: FBT001, FBT002 - the compatible signature
+        *,
+        shard_key: str | None = None,
     ) -> WorkflowHandleAsync[Any]:
         """As `retrieve_workflow`."""
         runtime = get_runtime("DBOS.retrieve_workflow_async")
@@ -132,7 +140,7 @@ class Management:
         del shard_key
         refuse_running_loop("list_workflow_steps")
         runtime = get_runtime("DBOS.list_workflow_steps")
-        flow = _steps(runtime, workflow_id, load_output, limit, offset)
+        flow = _steps(runtime, workflow_id, load_output=load_output, limit=limit, offset=offset)
         return runtime.run(_recorded("DBOS.listWorkflowSteps", flow))
 
     @classmethod
@@ -148,7 +156,7 @@ class Management:
         """As `list_workflow_steps`."""
         del shard_key
         runtime = get_runtime("DBOS.list_workflow_steps_async")
-        flow = _steps(runtime, workflow_id, load_output, limit, offset)
+        flow = _steps(runtime, workflow_id, load_output=load_output, limit=limit, offset=offset)
         return await runtime.run_async(_recorded("DBOS.listWorkflowSteps", flow))
 
     @classmethod
@@ -210,7 +218,7 @@ def _one(effect: Effect) -> Flow[None]:
 
 def _cancel(workflow_ids: Sequence[str]) -> Flow[None]:
     call = calls.cancel_workflows(workflow_ids=workflow_ids)
-    return (yield from _recorded("DBOS.cancelWorkflow", _one(call)))
+    yield from _recorded("DBOS.cancelWorkflow", _one(call))
 
 
 def _resume(runtime: Runtime, workflow_id: str, queue_name: str | None) -> Flow[None]:
@@ -218,11 +226,11 @@ def _resume(runtime: Runtime, workflow_id: str, queue_name: str | None) -> Flow[
         yield from runtime.existing(workflow_id)
         yield calls.resume_workflows(workflow_ids=[workflow_id], queue_name=queue_name)
 
-    return (yield from _recorded("DBOS.resumeWorkflow", resume()))
+    yield from _recorded("DBOS.resumeWorkflow", resume())
 
 
 def _steps(
-    runtime: Runtime, workflow_id: str, load_output: bool, limit: int | None, offset: int | None
+    runtime: Runtime, workflow_id: str, *, load_output: bool, limit: int | None, offset: int | None
 ) -> Flow[list[StepInfo]]:
     rows: list[StepRow] = yield calls.list_steps(workflow_id=workflow_id)
     first = offset or 0

@@ -64,9 +64,7 @@ class RegisteredWorkflow:
 
     def _target(self, config_name: str | None) -> Target:
         limit = self.max_recovery_attempts
-        return Target(
-            self.name, self.class_name, config_name, None if limit is None else limit + 1
-        )
+        return Target(self.name, self.class_name, config_name, None if limit is None else limit + 1)
 
 
 def _looks_like_method(function: Callable[..., Any], args: tuple[Any, ...]) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 from pyengine.context import current_run
 from pyengine.decorators import StepOptions, check_spec, step_async, step_sync
 from pyengine.errors import DBOSException
-from pyengine.runs import WorkflowRun
 from pyengine.flows.steps import StepSpec
+from pyengine.runs import WorkflowRun
 
 
 def spec_of(options: StepOptions | None, function: Callable[..., Any]) -> StepSpec:
@@ -69,7 +69,6 @@ def as_coroutine(
     function: Callable[..., Any], *args: Any, **kwargs: Any
 ) -> Callable[[], Coroutine[Any, Any, Any]]:
     """A coroutine function without arguments; a plain function runs in a thread."""
-
 
     async def call() -> Any:
         if inspect.iscoroutinefunction(function):

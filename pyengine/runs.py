@@ -37,6 +37,9 @@ class Identity:
     roles: Sequence[str] | None = None
 
 
+NOBODY = Identity()
+
+
 @dataclass(slots=True)
 class WorkflowRun:
     """One run of a workflow, from its start or claim to its end in this process."""
@@ -47,7 +50,7 @@ class WorkflowRun:
     codec: Codec
     serialization: str
     attempt: int = 1
-    identity: Identity = Identity()
+    identity: Identity = NOBODY
     history: Mapping[int, Recorded] = field(default_factory=dict)
     ended_by: BaseException | None = None
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -114,7 +117,9 @@ def run_of(claimed: ClaimedWorkflow, lease_token: str, codec: Codec) -> Workflow
         claimed.step_outputs,
         claimed.step_errors,
     )
-    recorded = (Recorded(*values) for values in zip(*(column or () for column in columns)))
+    recorded = (
+        Recorded(*values) for values in zip(*(column or () for column in columns), strict=True)
+    )
     return WorkflowRun(
         workflow_id=claimed.workflow_id,
         name=claimed.name,
@@ -125,5 +130,5 @@ def run_of(claimed: ClaimedWorkflow, lease_token: str, codec: Codec) -> Workflow
         identity=Identity(
             claimed.authenticated_user, claimed.assumed_role, claimed.authenticated_roles
         ),
-        history=dict(zip(claimed.step_ids or (), recorded)),
+        history=dict(zip(claimed.step_ids or (), recorded, strict=True)),
     )

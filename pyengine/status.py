@@ -107,7 +107,9 @@ def status_of(row: WorkflowRow, codec: Codec) -> WorkflowStatus:
         queue_name=row.queue_name,
         executor_id=None if row.executor_id is None else str(row.executor_id),
         app_version=row.application_version,
-        workflow_timeout_ms=None if row.timeout is None else round(row.timeout.total_seconds() * 1e3),
+        workflow_timeout_ms=None
+        if row.timeout is None
+        else round(row.timeout.total_seconds() * 1e3),
         workflow_deadline_epoch_ms=_milliseconds(row.deadline_at),
         deduplication_id=row.deduplication_id,
         priority=row.priority,
@@ -166,5 +168,3 @@ def _readable(read: Callable[[], Any], text: str | None, workflow_id: str) -> An
 
 def _milliseconds(moment: datetime | None) -> int | None:
     return None if moment is None else round(moment.timestamp() * 1000)
-
-

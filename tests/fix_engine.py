@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -50,7 +50,7 @@ def launch(sql: psycopg.Connection[Any], config: DBOSConfig) -> Iterator[Callabl
 
     def start(**keys: Any) -> None:
         DBOS.destroy()
-        DBOS(config={**config, **keys})  # type: ignore[typeddict-item]
+        DBOS(config=cast("DBOSConfig", {**config, **keys}))
         DBOS.launch()
 
     DBOS.destroy()

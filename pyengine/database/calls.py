@@ -5,15 +5,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from json.encoder import encode_basestring_ascii as quote
-from typing import Any, Generic, TypeVar
+from json.encoder import encode_basestring_ascii
+from typing import Any, Generic, TypeVar, cast
 
 from pyengine.database import rows
 
 T = TypeVar("T")
+
+
+def quote(text: str) -> str:
+    """A text as a json string."""
+    return encode_basestring_ascii(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,7 @@ class Call(Generic[T]):
 
     def text(self, schema: str) -> str:
         """The statement, with $n parameters in the order of `arguments`."""
-        return _text(schema, self.function, tuple(self.arguments), self.row)
+        return _text(schema, self.function, tuple(self.arguments), cast("Hashable", self.row))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +50,13 @@ BATCHES: Mapping[str, tuple[str, type[Any]]] = {
 
 
 @lru_cache(maxsize=256)
-def _text(schema: str, function: str, names: tuple[str, ...], row: type[Any] | None) -> str:
+def _text(schema: str, function: str, names: tuple[str, ...], row: Any) -> str:
     arguments = ", ".join(f"{name} => ${n}" for n, name in enumerate(names, 1))
-    quoted = schema if schema.isidentifier() and schema.islower() else '"' + schema.replace('"', '""') + '"'
+    quoted = (
+        schema
+        if schema.isidentifier() and schema.islower()
+        else '"' + schema.replace('"', '""') + '"'
+    )
     if row is None:
         return f"select {quoted}.{function}({arguments})"
     columns = ", ".join(f"r.{field.name}" for field in fields(row))
@@ -174,15 +183,11 @@ def check_lease(*, workflow_id: str, lease_token: str) -> Call[None]:
 
 def release_workflows(*, leases: Sequence[tuple[str, str]]) -> Call[None]:
     """Give runs back unfinished: pairs of workflow id and lease token."""
-    documents = ",".join(
-        _document(workflow_id=quote(w), lease_token=quote(t)) for w, t in leases
-    )
+    documents = ",".join(_document(workflow_id=quote(w), lease_token=quote(t)) for w, t in leases)
     return Call("release_workflows", {"requests": f"[{documents}]"})
 
 
-def await_workflows(
-    *, workflow_ids: Sequence[str], channel: str | None
-) -> Call[rows.Outcome]:
+def await_workflows(*, workflow_ids: Sequence[str], channel: str | None) -> Call[rows.Outcome]:
     """Outcomes of those that have ended; the channel waits for the others."""
     arguments = {"workflow_ids": list(workflow_ids), "channel": channel}
     return Call("await_workflows", arguments, rows.Outcome)

@@ -19,6 +19,8 @@ from psycopg.types.string import TextBinaryLoader
 from pyengine.database.calls import Call
 from pyengine.errors import DBOSInvalidArgumentError
 
+Parameters = Sequence["pq.abc.Buffer | None"]
+
 BINARY = pq.Format.BINARY
 _OK = frozenset((pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK))
 
@@ -44,7 +46,9 @@ def encode_parameter(value: object) -> bytes | None:
         return None
     if isinstance(value, str):
         if "\x00" in value:
-            raise DBOSInvalidArgumentError("PostgreSQL text cannot contain the NUL character (0x00)")
+            raise DBOSInvalidArgumentError(
+                "PostgreSQL text cannot contain the NUL character (0x00)"
+            )
         return value.encode()
     if isinstance(value, bool):
         return b"t" if value else b"f"
@@ -109,7 +113,7 @@ class Session:
         """Close the session; never raises."""
         self._connection.close()
 
-    def execute(self, text: str, parameters: Sequence[bytes | None]) -> list[tuple[Any, ...]]:
+    def execute(self, text: str, parameters: Parameters) -> list[tuple[Any, ...]]:
         """Execute one statement and wait for its rows; raises psycopg.Error."""
         pgconn = self._pgconn
         try:
@@ -117,7 +121,9 @@ class Session:
                 result = pgconn.exec_params(text.encode(), parameters, result_format=BINARY)
             else:
                 result = pgconn.exec_prepared(
-                    self._statement(text), parameters, result_format=BINARY
+                    self._statement(text),
+                    parameters,  # type: ignore[arg-type]  # psycopg's annotation forgets None
+                    result_format=BINARY,
                 )
             return self._rows(result)
         except errors.Error as error:
@@ -134,7 +140,7 @@ class Session:
         self,
         loop: asyncio.AbstractEventLoop,
         text: str,
-        parameters: Sequence[bytes | None],
+        parameters: Parameters,
         done: Callable[[list[tuple[Any, ...]] | None, BaseException | None], None],
     ) -> None:
         """Send one statement and return; `done(rows, error)` is called on the loop with its outcome."""

@@ -8,12 +8,12 @@ from typing import Any
 
 from pyengine.database import calls
 from pyengine.database.rows import StepAnswer
+from pyengine.effects import Delay, Flow, Invoke
 from pyengine.errors import (
     DBOSMaxStepRetriesExceeded,
     DBOSPayloadTooLargeError,
     DBOSSerializationError,
 )
-from pyengine.effects import Delay, Flow, Invoke
 from pyengine.runs import WorkflowRun
 
 MAX_RETRY_PAUSE_SECONDS = 3600.0
@@ -92,7 +92,9 @@ def _attempts(
                 if not wanted:
                     raise
             if attempt + 1 < limit:
-                yield Delay(spec.pause_after(attempt), reason=_retry_reason(run, spec, attempt, error))
+                yield Delay(
+                    spec.pause_after(attempt), reason=_retry_reason(run, spec, attempt, error)
+                )
         finally:
             elapsed.append(invoke.elapsed_ms)
     raise DBOSMaxStepRetriesExceeded(spec.name, limit, errors)

@@ -8,6 +8,7 @@ from typing import Any
 
 from pyengine.database import calls
 from pyengine.database.rows import FinishAnswer, Outcome, StartAnswer
+from pyengine.effects import Await, AwaitLocal, Delay, Flow, Invoke
 from pyengine.errors import (
     DBOSAwaitedWorkflowCancelledError,
     DBOSAwaitedWorkflowMaxRecoveryAttemptsExceeded,
@@ -16,10 +17,9 @@ from pyengine.errors import (
     DBOSPayloadTooLargeError,
     DBOSWorkflowIDInUseError,
 )
-from pyengine.effects import Await, AwaitLocal, Delay, Flow, Invoke
-from pyengine.refusals import refusal
-from pyengine.runs import Identity, WorkflowRun
 from pyengine.flows.steps import record_error
+from pyengine.refusals import refusal
+from pyengine.runs import NOBODY, Identity, WorkflowRun
 from pyengine.serialization import Codec
 
 GET_RESULT = "DBOS.getResult"
@@ -70,7 +70,7 @@ class StartRequest:
     inputs: str
     serialization: str
     lease_token: str
-    identity: Identity = Identity()
+    identity: Identity = NOBODY
     reject_known_id: bool = False
 
 
@@ -133,9 +133,7 @@ def _start_error(
         error = refusal(answer.refusal, answer.message or "", request.workflow_id)
         return error if parent is None else parent.end(error)
     if request.reject_known_id:
-        return DBOSWorkflowIDInUseError(
-            request.workflow_id, answer.status or "", answer.name or ""
-        )
+        return DBOSWorkflowIDInUseError(request.workflow_id, answer.status or "", answer.name or "")
     difference = request.target.differs_from(answer)
     if difference is not None:
         return DBOSConflictingWorkflowError(request.workflow_id, difference)
@@ -204,7 +202,7 @@ def resolve(outcome: Outcome, codec: Codec) -> Any:
     if outcome.status == "CANCELLED":
         raise DBOSAwaitedWorkflowCancelledError(outcome.workflow_id)
     if outcome.status == "ERROR":
-        raise codec.decode_error(outcome.error, outcome.serialization)
+        raise codec.decode_error(outcome.error or "null", outcome.serialization)
     raise DBOSAwaitedWorkflowMaxRecoveryAttemptsExceeded(outcome.workflow_id)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyengine.database import rows
 from pyengine.database.calls import BATCHES, Call, Write
-from pyengine.database.session import encode_parameter, make_rows
+from pyengine.database.session import Parameters, encode_parameter, make_rows
 
 _MIXED = "apply_batch"
 
@@ -49,7 +49,7 @@ class Batch:
 
     operations: Sequence[Operation]
     text: str
-    parameters: Sequence[bytes | None]
+    parameters: Parameters
 
     @property
     def writes(self) -> bool:

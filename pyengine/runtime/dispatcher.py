@@ -72,9 +72,9 @@ class Dispatcher:
                 _logger.exception("claiming workflows failed; it is repeated")
                 time.sleep(1.0)
                 continue
-            if claimed:
-                idle_count = 0
-            elif self._work.wait(_PAUSES_SECONDS[min(idle_count, len(_PAUSES_SECONDS) - 1)]):
+            if claimed or self._work.wait(
+                _PAUSES_SECONDS[min(idle_count, len(_PAUSES_SECONDS) - 1)]
+            ):
                 idle_count = 0
             else:
                 idle_count += 1

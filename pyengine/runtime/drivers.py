@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 from pyengine.database import calls
 from pyengine.database.calls import Call, Write
-from pyengine.errors import DBOSException, DBOSStepTimeoutError, DBOSWorkflowCancelledError
 from pyengine.effects import Await, AwaitLocal, Delay, Effect, Flow, Invoke
+from pyengine.errors import DBOSException, DBOSStepTimeoutError, DBOSWorkflowCancelledError
 from pyengine.runs import WorkflowRun
 from pyengine.runtime.gateway import Gateway
 from pyengine.runtime.local import LocalRuns, LostRun
@@ -77,7 +77,8 @@ class Drivers:
         if isinstance(effect, AwaitLocal):
             return self._await_local(effect)
         _warn(effect)
-        self._still_open(self.gateway.sessions.closed.wait(effect.seconds))
+        if self.gateway.sessions.closed.wait(effect.seconds):
+            raise _destroyed()
         return None
 
     async def _perform_async(self, effect: Effect) -> Any:
@@ -124,9 +125,7 @@ class Drivers:
             ended = asyncio.ensure_future(self._await_async(_end_of(effect.run)))
         awaited = {step} if ended is None else {step, ended}
         try:
-            await asyncio.wait(
-                awaited, timeout=effect.timeout, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait(awaited, timeout=effect.timeout, return_when=asyncio.FIRST_COMPLETED)
             if step.done():
                 return step.result()
             preempted = ended is not None and ended.done()
@@ -153,7 +152,8 @@ class Drivers:
                 if rows or left == 0.0:
                     return rows
                 ticket.wait(left)
-                self._still_open(self.gateway.sessions.closed.is_set())
+                if self.gateway.sessions.closed.is_set():
+                    raise _destroyed()
         finally:
             ticket.close()
 
@@ -167,7 +167,8 @@ class Drivers:
                 if rows or left == 0.0:
                     return rows
                 await ticket.wait_async(left)
-                self._still_open(self.gateway.sessions.closed.is_set())
+                if self.gateway.sessions.closed.is_set():
+                    raise _destroyed()
         finally:
             ticket.close()
 
@@ -189,9 +190,9 @@ class Drivers:
         except LostRun:
             return None
 
-    def _still_open(self, closed: bool) -> None:
-        if closed:
-            raise DBOSException("pyengine was destroyed while this call was waiting")
+
+def _destroyed() -> DBOSException:
+    return DBOSException("pyengine was destroyed while this call was waiting")
 
 
 async def _stop(task: asyncio.Future[Any]) -> bool:

@@ -92,9 +92,7 @@ class Engine:
             execute=execute,
             executor_lost=self._maintenance.hurry,
         )
-        self.drivers = Drivers(
-            self.gateway, self.waits, self.runs, self._maintenance.lease_is_sure
-        )
+        self.drivers = Drivers(self.gateway, self.waits, self.runs, self._maintenance.lease_is_sure)
 
     @property
     def executor_id(self) -> int | None:
@@ -207,4 +205,3 @@ class Engine:
         if self.options.max_threads is None:
             return 1_000_000
         return self.options.max_threads - len(self.runs)
-

@@ -84,10 +84,12 @@ class Gateway:
             except Exception as error:
                 pause = retries.pause_after(error)
                 if pause is None:
-                    return self._fail(operations, error)
+                    self._fail(operations, error)
+                    return
                 self.sessions.closed.wait(pause)
             else:
-                return batch.settle(found)
+                batch.settle(found)
+                return
 
     def _fail(self, operations: Sequence[Operation], error: BaseException) -> None:
         """A statement failed for good: find the item that is to blame by sending each alone."""
@@ -230,10 +232,12 @@ class LoopLane:
     ) -> None:
         batch = self._gateway.compile(promises)
         if batch is None:
-            return self._finish(loop, promises)
+            self._finish(loop, promises)
+            return
         session = self._gateway.sessions.take_idle()
         if session is not None:
-            return self._execute(loop, session, batch, promises, retries)
+            self._execute(loop, session, batch, promises, retries)
+            return
 
         def opened(future: asyncio.Future[Session]) -> None:
             if future.cancelled():

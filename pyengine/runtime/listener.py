@@ -91,7 +91,7 @@ class Listener:
         self._connected()
         pgconn = connection.pgconn
         while not self._stopping.is_set():
-            select.select([pgconn.socket, self._wake_out], [], [], 60.0)
+            select.select([pgconn.socket, self._wake_out.fileno()], [], [], 60.0)
             pgconn.consume_input()
             while (notification := pgconn.notifies()) is not None:
                 self._proved.set()

@@ -92,8 +92,6 @@ class Maintenance:
         else:
             self._sure_until = began + self._sure_seconds
         if result.requeued_workflows:
-            _logger.info(
-                "%d workflows of dead executors are recovered", result.requeued_workflows
-            )
+            _logger.info("%d workflows of dead executors are recovered", result.requeued_workflows)
         if result.claimable or result.requeued_workflows:
             self._work_found()

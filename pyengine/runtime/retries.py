@@ -29,12 +29,14 @@ class Retries:
         """Seconds to wait before the call is repeated, or None when repeating cannot help."""
         if not isinstance(error, psycopg.Error):
             return None
+        sqlstate = error.diag.sqlstate or error.sqlstate
         policy = retry_policy_of(error)
         if policy == "fatal":
             return None
         self._count += 1
         if self._count >= _WARN_AFTER and self._count & (self._count - 1) == 0:
-            code = error.sqlstate or "connection lost"
+            code = sqlstate or "connection lost"
             _logger.warning("database call repeated %d times (%s, %s)", self._count, policy, code)
-        ceiling = min(_FIRST_PAUSE[policy] * 2 ** min(self._count, 12), retry_cap(error.sqlstate))
-        return ceiling * random.uniform(0.5, 1.0)
+        longest = _FIRST_PAUSE[policy] * float(2 ** min(self._count, 12))
+        ceiling = min(longest, retry_cap(sqlstate))
+        return ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, hides nothing

@@ -80,9 +80,7 @@ class Waits:
         self._tickets: dict[int, set[Ticket]] = {}
         self._forgotten: set[int] = set()
         self._closed = False
-        self._thread = threading.Thread(
-            target=self._look_again, name="pyengine-waits", daemon=True
-        )
+        self._thread = threading.Thread(target=self._look_again, name="pyengine-waits", daemon=True)
 
     def start(self) -> None:
         """Start the thread that looks again."""
@@ -158,9 +156,7 @@ class Waits:
 
     def _look(self, due: Iterable[Ticket], forgotten: Sequence[int]) -> None:
         if forgotten:
-            self._gateway.run(
-                calls.forget_waits(wait_keys=forgotten, channel=self.channel)
-            )
+            self._gateway.run(calls.forget_waits(wait_keys=forgotten, channel=self.channel))
         results = {i for ticket in due for kind, i in ticket.keys.values() if kind == "result"}
         if not results:
             return
