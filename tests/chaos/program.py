@@ -1,0 +1,130 @@
+"""The application that the fault tests run: plain steps note an effect, transactional steps write a row."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+from pyengine import DBOS
+from tests.chaos.ledger import Ledger
+
+
+class _World:
+    """What the process tells its parent, and what it waits for."""
+
+    ledger = Ledger(Path(os.devnull))
+    tell: Callable[..., None]
+    gates: defaultdict[str, threading.Event] = defaultdict(threading.Event)
+
+
+world = _World
+
+
+def note(step: str) -> None:
+    """The effect of a step."""
+    world.ledger.note(DBOS.workflow_id or "", step)
+
+
+def wait_at(gate: str) -> None:
+    """Tell the parent, and wait until it opens the gate."""
+    world.tell("reached", DBOS.workflow_id, gate)
+    world.gates[gate].wait()
+
+
+@DBOS.step()
+def plain(number: int, value: int) -> int:
+    note(f"plain {number}")
+    return value * 3 + number
+
+
+@DBOS.step()
+async def plain_async(number: int, value: int) -> int:
+    note(f"plain {number}")
+    await asyncio.sleep(0)
+    return value * 3 + number
+
+
+@DBOS.step()
+def gated(gate: str) -> str:
+    note(gate)
+    wait_at(gate)
+    return f"{gate} passed"
+
+
+@DBOS.step()
+async def gated_async(gate: str) -> str:
+    note(gate)
+    await asyncio.to_thread(wait_at, gate)
+    return f"{gate} passed"
+
+
+@DBOS.step()
+def deadly() -> None:
+    note("deadly")
+    os._exit(1)
+
+
+@DBOS.workflow()
+def chain(count: int, value: int) -> int:
+    """Steps one after another; says when a third of them is done."""
+    for number in range(count):
+        value = plain(number, value) % 1_000_003
+        if number == count // 3:
+            world.tell("under way", DBOS.workflow_id)
+    return value
+
+
+@DBOS.workflow()
+async def chain_async(count: int, value: int) -> int:
+    for number in range(count):
+        value = await plain_async(number, value) % 1_000_003
+        if number == count // 3:
+            world.tell("under way", DBOS.workflow_id)
+    return value
+
+
+def chain_result(count: int, value: int) -> int:
+    """What a chain returns."""
+    for number in range(count):
+        value = (value * 3 + number) % 1_000_003
+    return value
+
+
+@DBOS.workflow()
+def gated_step(value: int) -> int:
+    """Waits inside its second step."""
+    value = plain(1, value)
+    gated("in step")
+    return plain(3, value)
+
+
+@DBOS.workflow()
+async def gated_step_async(value: int) -> int:
+    value = await plain_async(1, value)
+    await gated_async("in step")
+    return await plain_async(3, value)
+
+
+@DBOS.workflow()
+def gated_between(value: int) -> int:
+    """Waits between two steps."""
+    value = plain(1, value)
+    wait_at("between steps")
+    return plain(2, value)
+
+
+@DBOS.workflow(max_recovery_attempts=2)
+def poison() -> None:
+    """Kills its process each time."""
+    deadly()
+
+
+@DBOS.workflow()
+def waiting(target: str) -> int:
+    """Waits for the result of another workflow."""
+    result: int = DBOS.retrieve_workflow(target, existing_workflow=False).get_result()
+    return result
