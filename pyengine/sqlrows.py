@@ -7,6 +7,7 @@ again what the driver gives for its column's type, by the driver's own loaders.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -29,7 +30,10 @@ _TYPES = psycopg.adapters.types
 _DECIMAL = {_TYPES["numeric"].oid}
 _FLOATS = {_TYPES[name].oid for name in ("float4", "float8")}
 _DOCUMENTS = {_TYPES[name].oid for name in ("json", "jsonb")}
+_INTERVALS = {_TYPES["interval"].oid}
 _MOMENTS = {_TYPES[name].oid for name in ("timestamp", "timestamptz")}
+# Of an interval in another style the driver would make one of length zero.
+_INTERVAL = re.compile(r"([+-]?\d+ (years?|mons?|days?) ?)*([+-]?\d+:\d\d:\d\d(\.\d+)?)?")
 # Python refuses to make an int of more digits than a few thousand; numeric has room for 131 072.
 _INT_DIGITS = 4000
 
@@ -86,7 +90,8 @@ def decode_rows(json_text: str | bytes, columns: Sequence[Column]) -> list[dict[
     in UTC, equal to the same moment in the session's zone.
 
     Args:
-        json_text: A JSON array of objects, one for each row, or `null`.
+        json_text: A JSON array of objects, one for each row, or `null`; made by a session whose
+            `intervalstyle` is `postgres`, the default, if it has intervals.
         columns: The columns, from `describe`.
 
     Returns:
@@ -128,6 +133,8 @@ def _decoder(oid: int, transformer: abc.Transformer) -> _Decoder:
     load = transformer.get_loader(oid, pq.Format.TEXT).load
     if oid in _MOMENTS:
         return lambda text: load(text.replace("T", " ").encode())
+    if oid in _INTERVALS:
+        return lambda text: load(_postgres_interval(text).encode())
     return lambda value: load(value.encode()) if isinstance(value, str) else _plain_numbers(value)
 
 
@@ -149,6 +156,12 @@ def _plain_numbers(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain_numbers(element) for key, element in value.items()}
     return value
+
+
+def _postgres_interval(text: str) -> str:
+    if not _INTERVAL.fullmatch(text):
+        raise ValueError("the interval is not in the style of PostgreSQL")
+    return text
 
 
 def _whole_number(digits: str) -> int | Decimal:

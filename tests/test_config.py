@@ -14,6 +14,7 @@ from typing import Any, get_type_hints
 import psycopg
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import create_engine
@@ -182,6 +183,7 @@ def test_each_spelling_of_a_url_is_normalised(text: str, normalised: str) -> Non
 _LOGIN = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)
 
 
+@hypothesis_settings(deadline=None)
 @given(user=_LOGIN, password=_LOGIN, database=_LOGIN)
 def test_libpq_reads_from_our_text_what_we_read_from_the_users(
     user: str, password: str, database: str
