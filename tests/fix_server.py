@@ -158,8 +158,9 @@ def _remove(directory: Path) -> None:
 def _remove_leftovers() -> None:
     """Clear up after earlier runs that were killed, and only those: nobody uses their servers."""
     for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        if directory.stat().st_uid == os.geteuid() and not _in_use(directory):
-            _remove(directory)
+        with suppress(FileNotFoundError):  # another run may be clearing up too
+            if directory.stat().st_uid == os.geteuid() and not _in_use(directory):
+                _remove(directory)
 
 
 def _in_use(directory: Path) -> bool:

@@ -11,6 +11,7 @@ import sys
 import textwrap
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -138,7 +139,10 @@ def as_nobody(action: Callable[[], object]) -> str:
     """Run something in a child process of another user; return its result or its error as text."""
     nobody = pwd.getpwnam("nobody")
     read, write = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        # xdist has a thread of its own, which newer Pythons warn about; the child never needs it.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
     if child == 0:
         try:
             os.setgroups([])
@@ -223,7 +227,7 @@ def test_status_names_the_server_and_says_whether_it_is_used(
     assert found.running
     assert found.in_use
     assert found.url is not None
-    assert setting(found.url, "server_version") == found.version
+    assert setting(found.url, "server_version").split()[0] == found.version
 
 
 def test_stop_spares_a_server_in_use_unless_forced(
@@ -319,14 +323,6 @@ def test_parent_and_child_of_a_fork_each_hold_the_server(
     assert not embedded.status(root).running
 
 
-def test_a_child_that_only_exits_leaves_the_server_to_its_parent(server: embedded.Server) -> None:
-    child = os.fork()
-    if child == 0:
-        os._exit(0)
-    os.waitpid(child, 0)
-    assert embedded.status(server.root).in_use
-
-
 # --- crashes -----------------------------------------------------------------------------------
 
 
@@ -420,6 +416,18 @@ def test_an_initdb_whose_caller_was_killed_leaves_no_half_directory(
     with embedded.start(root) as server:
         remember(server.dsn(), "whole")
         assert remembers(server.dsn(), "whole")
+
+
+def test_a_server_whose_starter_was_killed_half_way_is_used(
+    root: Path, clients: Callable[..., Client]
+) -> None:
+    starter = clients(root)
+    while not (root / "data" / "postmaster.pid").exists():
+        assert starter.process.poll() is None
+        time.sleep(0.001)
+    starter.kill()
+    with embedded.start(root) as server:
+        assert setting(server.dsn(), "fsync") == "on"
 
 
 def test_a_backend_of_a_killed_postmaster_is_waited_for(
@@ -621,7 +629,9 @@ def test_files_that_are_no_data_directory_are_left_alone(directory: Path) -> Non
 # --- binaries ----------------------------------------------------------------------------------
 
 
-def test_data_of_another_version_is_kept_and_both_versions_are_named(directory: Path) -> None:
+def test_data_of_another_version_is_kept_and_both_versions_are_named(
+    server: embedded.Server, directory: Path
+) -> None:
     data = directory / "data"
     data.mkdir()
     (data / "PG_VERSION").write_text("9\n")
@@ -630,7 +640,7 @@ def test_data_of_another_version_is_kept_and_both_versions_are_named(directory: 
     with pytest.raises(DBOSInitializationError) as refusal:
         embedded.start(directory)
     assert "created by PostgreSQL 9" in str(refusal.value)
-    assert f"PostgreSQL {binaries.select(None, directory / 'none').version}" in str(refusal.value)
+    assert f"PostgreSQL {server.version}" in str(refusal.value)
     for way_out in ("PYENGINE_PG_BINDIR", "PYENGINE_HOME"):
         assert way_out in str(refusal.value)
     assert (data / "PG_VERSION").read_text() == "9\n"
@@ -701,10 +711,10 @@ def test_a_closed_directory_is_refused_and_not_opened(directory: Path) -> None:
 
 @root_only
 def test_programs_in_a_closed_directory_are_copied_and_not_opened(
-    root: Path, directory: Path, monkeypatch: pytest.MonkeyPatch
+    server: embedded.Server, root: Path, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(account, "_PROGRAM_CACHE", directory / "cache")
-    original = binaries.select(None, directory / "none").directory
+    original = server.bindir
     package = original.parent.parent
     closed = directory / "closed"
     closed.mkdir(mode=0o700)
@@ -729,22 +739,30 @@ def test_another_user_is_told_whose_directory_it_is(server: embedded.Server) -> 
 
 
 @root_only
-def test_root_leaves_a_users_directory_usable_to_the_user(directory: Path) -> None:
+def test_root_leaves_a_users_directory_usable_to_the_user(
+    server: embedded.Server, directory: Path
+) -> None:
     shutil.chown(directory, "nobody")
-    programs = binaries.select(None, directory / "none").directory
-    if not account.Account("nobody", *pwd.getpwnam("nobody")[2:4], switch=True).can_enter(programs):
+    nobody = account.Account("nobody", *pwd.getpwnam("nobody")[2:4], switch=True)
+    if not nobody.can_enter(server.bindir):
         pytest.skip("the programs are closed to other users")
 
     def use() -> bool:
-        with embedded.start(directory / "server") as server:
-            remember(server.dsn(), "user")
-            return remembers(server.dsn(), "root")
+        with embedded.start(directory / "server") as own:
+            remember(own.dsn(), "user")
+            return remembers(own.dsn(), "root")
+
+    def use_tcp() -> bool:
+        with embedded.start(directory / "server", tcp=True) as own:
+            return remembers(own.tcp_dsn(), "root")
 
     assert as_nobody(use) == "False"
-    with embedded.start(directory / "server", tcp=True) as server:
-        assert remembers(server.dsn(), "user")
-        remember(server.dsn(), "root")
-    assert as_nobody(use) == "True"
+    for lock in (directory / "server").glob("*.lock"):
+        lock.unlink()  # as if root had been the first to need them
+    with embedded.start(directory / "server", tcp=True) as shared:
+        assert remembers(shared.dsn(), "user")
+        remember(shared.dsn(), "root")
+    assert as_nobody(use_tcp) == "True"
 
 
 @root_only

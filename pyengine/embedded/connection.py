@@ -71,7 +71,7 @@ def _listens(address: Address) -> bool:
             probe.connect(str(address.directory / f".s.PGSQL.{address.port}"))
         except (ConnectionRefusedError, FileNotFoundError):
             return False
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             # Its queue of connections is full: something is there, and it is stuck.
             return True
     return True
@@ -113,7 +113,8 @@ def _identify(address: Address, data: Path) -> Running:
             f"The server at {address.directory} serves the data directory {row[0]}, not {data}. "
             "Was it moved or copied while the server was running? Stop that server first."
         )
-    return Running(address, row[1], row[2])
+    # Distributions add their own words: "15.18 (Debian 15.18-0+deb12u1)".
+    return Running(address, row[1].split()[0], row[2])
 
 
 def _same(shown: str, data: Path) -> bool:
