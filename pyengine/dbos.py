@@ -7,12 +7,12 @@ import functools
 import inspect
 import logging
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, overload
 
 from pyengine import decorators, lifecycle
 from pyengine.config import DBOSConfig
 from pyengine.context import current_run, current_scope
-from pyengine.current import find_runtime, get_runtime
+from pyengine.current import find_runtime, get_runtime, refuse_running_loop
 from pyengine.decorators import StepOptions, check_spec, registered_workflow, step_async, step_sync
 from pyengine.errors import DBOSException
 from pyengine.flows.steps import StepStatus, record_output
@@ -252,26 +252,48 @@ class DBOS(Management, metaclass=_Properties):
 
     # Running
 
+    @overload
+    @classmethod
+    def start_workflow(
+        cls, func: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
+    ) -> WorkflowHandle[R]: ...
+
+    @overload
     @classmethod
     def start_workflow(
         cls, func: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> WorkflowHandle[R]: ...
+
+    @classmethod
+    def start_workflow(
+        cls, func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs
     ) -> WorkflowHandle[Any]:
         """Start a workflow (or a step, as a workflow) in the background. It is durable when this returns.
 
         Raises:
-            DBOSException: The function is not registered, or DBOS is not launched.
+            DBOSWorkflowFunctionNotFoundError: The function is not registered.
+            DBOSException: DBOS is not launched.
         """
         runtime = get_runtime("DBOS.start_workflow")
         workflow, bound = registered_workflow(func, "DBOS.start_workflow")
         prepared = runtime.prepare(workflow, (*bound, *args), kwargs)
         return Handle(runtime, runtime.run(runtime.start(prepared, workflow)))
 
+    @overload
     @classmethod
     async def start_workflow_async(
-        cls,
-        func: Callable[P, Coroutine[Any, Any, R]] | Callable[P, R],
-        *args: P.args,
-        **kwargs: P.kwargs,
+        cls, func: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
+    ) -> WorkflowHandleAsync[R]: ...
+
+    @overload
+    @classmethod
+    async def start_workflow_async(
+        cls, func: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> WorkflowHandleAsync[R]: ...
+
+    @classmethod
+    async def start_workflow_async(
+        cls, func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs
     ) -> WorkflowHandleAsync[Any]:
         """As `start_workflow`; a coroutine workflow runs on the caller's loop."""
         runtime = get_runtime("DBOS.start_workflow_async")
@@ -284,7 +306,12 @@ class DBOS(Management, metaclass=_Properties):
     def run_step(
         cls, options: StepOptions | None, func: Callable[P, R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Run any function as a step; outside a workflow it is a plain call."""
+        """Run any function as a step; outside a workflow it is a plain call.
+
+        Raises:
+            RuntimeError: An event loop runs in this thread; use `run_step_async` there.
+        """
+        refuse_running_loop("run_step")
         spec = spec_of(options, func)
         check_spec(spec, is_async=False)
         result: R = step_sync(spec, functools.partial(_run_plain, func, *args, **kwargs))

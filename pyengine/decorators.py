@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypedDict, TypeVar, cast
 
 from pyengine.context import Scope, current_scope, entered
 from pyengine.current import get_runtime
-from pyengine.errors import DBOSException
+from pyengine.errors import DBOSException, DBOSWorkflowFunctionNotFoundError
 from pyengine.flows.steps import StepSpec, StepStatus, run_step
 from pyengine.registry import TEMPORARY_PREFIX, RegisteredWorkflow, registry
 
@@ -219,14 +219,15 @@ def registered_workflow(
     """The registration behind a workflow, step or bound method, and the self or cls that it is bound to.
 
     Raises:
-        DBOSException: The function is not decorated.
+        DBOSWorkflowFunctionNotFoundError: The function is not decorated.
     """
     registered = getattr(function, _WORKFLOW, None)
     if not isinstance(registered, RegisteredWorkflow):
         shown = getattr(function, "__qualname__", repr(function))
-        raise DBOSException(
+        raise DBOSWorkflowFunctionNotFoundError(
+            "<none>",
             f"{what} was given {shown}, which is not a registered workflow or step: decorate it with "
-            "@DBOS.workflow() or @DBOS.step()"
+            "@DBOS.workflow() or @DBOS.step()",
         )
     bound = getattr(function, "__self__", None)
     return registered, (() if bound is None else (bound,))

@@ -154,7 +154,8 @@ class Runtime:
         """As `start`; a coroutine workflow runs on the running loop, untouched by the caller's cancellation."""
         if (yield from self._start(prepared)):
             if workflow.is_async:
-                self._spawn_task(self._begin(prepared.run), prepared.body)
+                local = self._begin(prepared.run, asyncio.get_running_loop())
+                self._spawn_task(local, prepared.body)
             else:
                 self._spawn(prepared.run, prepared.body, is_async=False)
         return prepared.workflow_id
@@ -264,15 +265,16 @@ class Runtime:
         with local:
             return local.succeed((yield from run_workflow(local.run, body)))
 
-    def _begin(self, run: WorkflowRun) -> LocalRun:
-        return LocalRun(self.engine.runs, run)
+    def _begin(self, run: WorkflowRun, loop: asyncio.AbstractEventLoop | None = None) -> LocalRun:
+        return LocalRun(self.engine.runs, run, loop)
 
     def _spawn(self, run: WorkflowRun, body: Callable[[], Any], *, is_async: bool) -> None:
         """Run a workflow that is leased already, in a thread or on the background loop."""
-        local = self._begin(run)
         if is_async:
-            self.engine.loop.get().call_soon_threadsafe(self._spawn_task, local, body)
+            loop = self.engine.loop.get()
+            loop.call_soon_threadsafe(self._spawn_task, self._begin(run, loop), body)
             return
+        local = self._begin(run)
         context = contextvars.copy_context()
         self.engine.threads.submit(lambda: context.run(self._run_in_thread, local, body))
 

@@ -162,7 +162,8 @@ class Management:
     @classmethod
     def cancel_workflow(cls, workflow_id: str) -> None:
         """Cancel a workflow: its run is refused every further write. No error when it has ended or does not exist."""
-        cls.cancel_workflows([workflow_id])
+        refuse_running_loop("cancel_workflow")
+        get_runtime("DBOS.cancel_workflow").run(_cancel([workflow_id]))
 
     @classmethod
     async def cancel_workflow_async(cls, workflow_id: str) -> None:

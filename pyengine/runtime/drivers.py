@@ -176,6 +176,11 @@ class Drivers:
         local = self._runs.find(effect.workflow_id)
         if local is None:
             return None
+        if not local.outcome.done() and _runs_here(local.loop):
+            raise RuntimeError(
+                f"the result of workflow {effect.workflow_id} was waited for by blocking this event loop, "
+                "which has to run it: await the get_result of an async handle instead"
+            )
         try:
             return (local.outcome.result(),)
         except LostRun:
@@ -200,6 +205,14 @@ async def _stop(task: asyncio.Future[Any]) -> bool:
     task.cancel()
     await asyncio.wait({task})
     return not task.cancelled() and task.exception() is None
+
+
+def _runs_here(loop: asyncio.AbstractEventLoop | None) -> bool:
+    """Whether this is the thread of a loop."""
+    try:
+        return loop is not None and asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
 
 
 def _warn(effect: Delay) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable
@@ -20,11 +21,17 @@ class LostRun(Exception):  # noqa: N818 - it is not an error
 
 
 class LocalRun:
-    """One run in this process, from its lease on; as a block: what leaves the block is its outcome."""
+    """One run in this process, from its lease on; as a block: what leaves the block is its outcome.
 
-    def __init__(self, runs: LocalRuns, run: WorkflowRun) -> None:
+    `loop` is the event loop that runs it, None for a run in a thread.
+    """
+
+    def __init__(
+        self, runs: LocalRuns, run: WorkflowRun, loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
         self._runs = runs
         self.run = run
+        self.loop = loop
         self.outcome: Future[Any] = Future()
         runs.begin(self)
 
