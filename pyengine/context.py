@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +14,8 @@ from typing import Any, Literal
 from pyengine.errors import DBOSException
 from pyengine.flows.steps import StepStatus
 from pyengine.runs import Identity, WorkflowRun
+
+_logger = logging.getLogger("pyengine")
 
 WorkflowIDReusePolicy = Literal["return-existing", "reject"]
 
@@ -83,10 +85,10 @@ def take_chosen_id() -> ChosenID | None:
         return None
     if chosen.is_taken:
         if _scope.get() is None:
-            warnings.warn(
-                f"the workflow id {chosen.workflow_id!r} was used by an earlier start in this SetWorkflowID "
-                "block; this start gets a generated id",
-                stacklevel=3,
+            _logger.warning(
+                "the workflow id %r was used by an earlier start in this SetWorkflowID block; "
+                "this start gets a generated id",
+                chosen.workflow_id,
             )
         return None
     chosen.is_taken = True

@@ -41,6 +41,7 @@ from pyengine.registry import RegisteredWorkflow, Registry
 from pyengine.runs import Identity, WorkflowRun, run_of
 from pyengine.runtime.engine import Engine
 from pyengine.runtime.local import LocalRun
+from pyengine.runtime.transactions import Transactions
 from pyengine.serialization import Codec
 from pyengine.status import WorkflowStatus, status_of
 from pyengine.workflow_ids import generate_workflow_id
@@ -72,12 +73,18 @@ class Runtime:
     """The launched engine with what the Python side adds: the codec, the registry, the application."""
 
     def __init__(
-        self, engine: Engine, registry: Registry, codec: Codec, application: Application
+        self,
+        engine: Engine,
+        registry: Registry,
+        codec: Codec,
+        application: Application,
+        transactions: Transactions,
     ) -> None:
         self.engine = engine
         self.registry = registry
         self.codec = codec
         self.application = application
+        self.transactions = transactions
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def run(self, flow: Flow[T]) -> T:
@@ -103,11 +110,11 @@ class Runtime:
                 f"workflow {workflow.name} was called inside a step: start workflows from the workflow's body"
             )
         parent = current_run()
+        chosen = take_chosen_id()
         target, stored_args = workflow.target(args)
         tag = workflow.serialization or self.codec.default_tag
         inputs = self.codec.encode_arguments(stored_args, dict(kwargs), tag)
         step_id = None if parent is None else parent.next_step_id()
-        chosen = take_chosen_id()
         request = StartRequest(
             workflow_id=_workflow_id(chosen, parent, step_id),
             target=target,
@@ -126,13 +133,13 @@ class Runtime:
             serialization=tag,
             identity=request.identity,
         )
-        prepared = Prepared(request, run, _body(workflow, run, args, kwargs), parent, step_id)
-        return _with_recorded_child(prepared)
+        return Prepared(request, run, _body(workflow, run, args, kwargs), parent, step_id)
 
     def call(self, prepared: Prepared) -> Flow[Any]:
         """A direct call: start, run here, and return the outcome; an existing workflow is waited for."""
         parent = prepared.parent
         result_id = None if parent is None else parent.next_step_id()
+        prepared = _with_recorded_child(prepared)
         created = yield from self._start(prepared)
         try:
             output = yield from self._run_or_follow(prepared, created=created)
@@ -146,12 +153,14 @@ class Runtime:
 
     def start(self, prepared: Prepared, workflow: RegisteredWorkflow) -> Flow[str]:
         """A start in the background: durable when it returns. The id of the workflow."""
+        prepared = _with_recorded_child(prepared)
         if (yield from self._start(prepared)):
             self._spawn(prepared.run, prepared.body, is_async=workflow.is_async)
         return prepared.workflow_id
 
     def start_here(self, prepared: Prepared, workflow: RegisteredWorkflow) -> Flow[str]:
         """As `start`; a coroutine workflow runs on the running loop, untouched by the caller's cancellation."""
+        prepared = _with_recorded_child(prepared)
         if (yield from self._start(prepared)):
             if workflow.is_async:
                 local = self._begin(prepared.run, asyncio.get_running_loop())

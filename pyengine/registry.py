@@ -87,12 +87,12 @@ class Registry:
         """Register a workflow function.
 
         Raises:
-            DBOSConflictingRegistrationError: Another function of another file has the name.
+            DBOSConflictingRegistrationError: A function of another module and file has the name.
         """
         key = (workflow.class_name, workflow.name)
         known = self._workflows.get(key)
         if known is not None and known.function is not workflow.function:
-            if _origin(known.function) != _origin(workflow.function):
+            if _are_unrelated(known.function, workflow.function):
                 raise DBOSConflictingRegistrationError(workflow.name)
             _logger.warning(
                 "workflow %s is registered twice; the later function holds", workflow.name
@@ -177,9 +177,10 @@ class Registry:
             self.on_change()
 
 
-def _origin(function: Callable[..., Any]) -> tuple[str, str]:
-    code = inspect.unwrap(function).__code__
-    return function.__module__, code.co_filename
+def _are_unrelated(left: Callable[..., Any], right: Callable[..., Any]) -> bool:
+    """A program that is also imported by its name has two modules of one file, a reloaded one two functions of one."""
+    files = [inspect.unwrap(function).__code__.co_filename for function in (left, right)]
+    return left.__module__ != right.__module__ and files[0] != files[1]
 
 
 def _source(function: Callable[..., Any]) -> str:

@@ -157,6 +157,7 @@ begin
             pyengine.now(), pyengine.now(), r.serialization
         from request r
         where r.parent_step_id is not null and r.refusal is null and not r.is_fenced and r.is_known
+            and r.reject_known_id is not true
             and (r.known_name, r.known_class, r.known_config) is not distinct from (r.name, r.class_name, r.config_name)
         on conflict on constraint steps_pkey do nothing
     )
@@ -468,7 +469,7 @@ $$;
 COMMENT ON FUNCTION pyengine._session_is_gone(session_pid integer, session_at timestamp with time zone) IS 'Whether an executor''s session has ended while the server ran on.';
 
 
-CREATE FUNCTION pyengine._start_requests(requests json) RETURNS TABLE(workflow_id text, name text, class_name text, config_name text, application_name text, application_version text, version_is_pinned boolean, lease_token uuid, max_attempts integer, queue_name text, priority integer, partition_key text, deduplication_id text, delay_ms double precision, parent_workflow_id text, parent_lease_token uuid, parent_step_id integer, step_name text, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb, timeout_ms double precision, serialization text, inputs json, item integer, refusal text)
+CREATE FUNCTION pyengine._start_requests(requests json) RETURNS TABLE(workflow_id text, name text, class_name text, config_name text, application_name text, application_version text, version_is_pinned boolean, lease_token uuid, max_attempts integer, queue_name text, priority integer, partition_key text, deduplication_id text, delay_ms double precision, parent_workflow_id text, parent_lease_token uuid, parent_step_id integer, step_name text, reject_known_id boolean, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb, timeout_ms double precision, serialization text, inputs json, item integer, refusal text)
     LANGUAGE sql STABLE
     AS $$
     select r.*,
@@ -485,7 +486,7 @@ CREATE FUNCTION pyengine._start_requests(requests json) RETURNS TABLE(workflow_i
         lease_token uuid, max_attempts int,
         queue_name text, priority int, partition_key text, deduplication_id text, delay_ms double precision,
         parent_workflow_id text, parent_lease_token uuid, parent_step_id int, step_name text,
-        authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb,
+        reject_known_id boolean, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb,
         timeout_ms double precision, serialization text, inputs json
     )) with ordinality r
 $$;

@@ -91,6 +91,7 @@ def start(
     max_attempts: int | None = None,
     parent: tuple[str, str, int] | None = None,
     step_name: str | None = None,
+    reject_known_id: bool = False,
     authenticated_user: str | None = None,
     assumed_role: str | None = None,
     authenticated_roles: str | None = None,
@@ -115,6 +116,7 @@ def start(
             parent_lease_token=_string(parent_token),
             parent_step_id=_number(parent_step),
             step_name=_string(step_name),
+            reject_known_id="true" if reject_known_id else None,
             authenticated_user=_string(authenticated_user),
             assumed_role=_string(assumed_role),
             authenticated_roles=authenticated_roles,
@@ -152,6 +154,31 @@ def record_step(
             output=output,
             error=error,
         ),
+    )
+
+
+def record_step_in_transaction(
+    *,
+    workflow_id: str,
+    lease_token: str,
+    step_id: int,
+    name: str,
+    serialization: str,
+    output: str,
+    elapsed_ms: float,
+) -> Call[None]:
+    """Record a step's output inside the caller's transaction; raises where `record_step` answers."""
+    return Call(
+        "record_step_in_transaction",
+        {
+            "workflow_id": workflow_id,
+            "lease_token": lease_token,
+            "step_id": step_id,
+            "name": name,
+            "serialization": serialization,
+            "output": output,
+            "elapsed_ms": elapsed_ms,
+        },
     )
 
 

@@ -97,6 +97,7 @@ def start_workflow(
         max_attempts=target.max_attempts,
         parent=_parent(parent, step_id),
         step_name=target.name if parent is not None else None,
+        reject_known_id=request.reject_known_id,
         authenticated_user=request.identity.user,
         assumed_role=request.identity.assumed_role,
         authenticated_roles=_roles(request.identity),

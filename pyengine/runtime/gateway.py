@@ -58,6 +58,7 @@ class Gateway:
         loop = asyncio.get_running_loop()
         lanes = self._loops.get(loop)
         if lanes is None:
+            self.sessions.close_orphans()
             writes = LoopLane(self, width=1, batch=MAX_BATCH)
             calls = LoopLane(self, width=_PARALLEL_CALLS, batch=1)
             lanes = self._loops[loop] = (writes, calls)
@@ -267,6 +268,7 @@ class LoopLane:
             self._finish(loop, promises)
 
         self._gateway.round_trips_of_writes += batch.writes
+        self._gateway.sessions.lend(session, loop)
         session.start(loop, batch.text, batch.parameters, done)
 
     def _repeat(

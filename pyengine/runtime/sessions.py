@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ class Sessions:
         self._prepare = prepare
         self._keep = keep
         self._idle: deque[Session] = deque()
+        self._lent: dict[Session, asyncio.AbstractEventLoop] = {}
         self.closed = threading.Event()
 
     def open(self) -> Session:
@@ -37,8 +39,19 @@ class Sessions:
         except IndexError:
             return None
 
+    def lend(self, session: Session, loop: asyncio.AbstractEventLoop) -> None:
+        """A session is used by an event loop, which may be closed before it gives the session back."""
+        self._lent[session] = loop
+
+    def close_orphans(self) -> None:
+        """Close the sessions of loops that were closed in the middle of a statement."""
+        for session, loop in tuple(self._lent.items()):
+            if loop.is_closed() and self._lent.pop(session, None) is not None:
+                session.close()
+
     def give_back(self, session: Session) -> None:
         """Return a session after use; a broken or superfluous one is closed."""
+        self._lent.pop(session, None)
         if session.broken or self.closed.is_set() or len(self._idle) >= self._keep:
             session.close()
         else:
@@ -58,3 +71,4 @@ class Sessions:
         self.closed.set()
         while (session := self.take_idle()) is not None:
             session.close()
+        self.close_orphans()

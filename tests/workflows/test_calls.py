@@ -37,7 +37,7 @@ def whisper(text: str) -> str:
 
 
 @DBOS.workflow()
-def own_id() -> str | None:
+def know_myself() -> str | None:
     return DBOS.workflow_id
 
 
@@ -80,14 +80,14 @@ def test_a_workflow_keeps_name_docstring_and_signature_of_its_function() -> None
     assert shout.__annotations__ == {"text": "str", "mark": "str", "return": "str"}
 
 
-def test_a_workflow_knows_its_own_id(dbos: type[DBOS]) -> None:
+def test_a_workflow_knows_its_know_myself(dbos: type[DBOS]) -> None:
     with SetWorkflowID("me"):
-        assert own_id() == "me"
+        assert know_myself() == "me"
     assert DBOS.workflow_id is None
 
 
 def test_generated_ids_differ_and_follow_time(dbos: type[DBOS]) -> None:
-    ids = [own_id() for _ in range(3)]
+    ids = [know_myself() for _ in range(3)]
 
     assert len(set(ids)) == 3
     assert [str(each)[:8] for each in ids] == sorted(str(each)[:8] for each in ids)

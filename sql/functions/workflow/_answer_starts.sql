@@ -27,6 +27,7 @@ begin
             pyengine.now(), pyengine.now(), r.serialization
         from request r
         where r.parent_step_id is not null and r.refusal is null and not r.is_fenced and r.is_known
+            and r.reject_known_id is not true
             and (r.known_name, r.known_class, r.known_config) is not distinct from (r.name, r.class_name, r.config_name)
         on conflict on constraint steps_pkey do nothing
     )

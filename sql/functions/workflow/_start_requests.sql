@@ -6,7 +6,7 @@ returns table (
     lease_token uuid, max_attempts int,
     queue_name text, priority int, partition_key text, deduplication_id text, delay_ms double precision,
     parent_workflow_id text, parent_lease_token uuid, parent_step_id int, step_name text,
-    authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb,
+    reject_known_id boolean, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb,
     timeout_ms double precision, serialization text, inputs json,
     item int, refusal text
 )
@@ -27,7 +27,7 @@ as $$
         lease_token uuid, max_attempts int,
         queue_name text, priority int, partition_key text, deduplication_id text, delay_ms double precision,
         parent_workflow_id text, parent_lease_token uuid, parent_step_id int, step_name text,
-        authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb,
+        reject_known_id boolean, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb,
         timeout_ms double precision, serialization text, inputs json
     )) with ordinality r
 $$;
