@@ -19,6 +19,7 @@ from pyengine.flows.steps import StepStatus, record_output
 from pyengine.handles import Handle, HandleAsync, WorkflowHandle, WorkflowHandleAsync
 from pyengine.management import Management
 from pyengine.reservations import StepReservation, as_coroutine, spec_of
+from pyengine.transactions import require_transaction, transaction
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -49,6 +50,25 @@ class _Properties(type):
         """Number and attempt of the step that is running; None outside steps."""
         scope = current_scope()
         return None if scope is None else scope.step
+
+    @property
+    def sql_session(cls) -> Any:
+        """The SQLAlchemy session of the running transaction; an AsyncSession in an `async def` transaction.
+
+        Raises:
+            AssertionError: No transaction is running.
+            DBOSException: SQLAlchemy is not installed.
+        """
+        return require_transaction("DBOS.sql_session").session
+
+    @property
+    def sql_connection(cls) -> Any:
+        """The psycopg connection of the running transaction; an AsyncConnection in an `async def` transaction.
+
+        Raises:
+            AssertionError: No transaction is running.
+        """
+        return require_transaction("DBOS.sql_connection").connection
 
     @property
     def shard_key(cls) -> str | None:
@@ -240,6 +260,25 @@ class DBOS(Management, metaclass=_Properties):
             preemptible=preemptible,
             timeout_seconds=timeout_seconds,
         )
+
+    @classmethod
+    def transaction(
+        cls, isolation_level: str = "SERIALIZABLE", *, name: str | None = None
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Make a function a transactional step: its writes and its checkpoint are stored together, exactly once.
+
+        The function uses `DBOS.sql_session` (SQLAlchemy) or `DBOS.sql_connection` (psycopg). It is run again
+        after a serialization failure, a deadlock or a lost connection; when it raises, everything is rolled back.
+        Outside a workflow it is run as a workflow of its own.
+
+        Args:
+            isolation_level: "SERIALIZABLE", "REPEATABLE READ" or "READ COMMITTED".
+            name: The recorded name; the qualified name by default.
+
+        Raises:
+            DBOSException: There is no such isolation level.
+        """
+        return transaction(isolation_level, name=name)
 
     @classmethod
     def dbos_class(cls, class_name: str | None = None) -> Callable[[decorators.C], decorators.C]:

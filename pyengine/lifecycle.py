@@ -15,11 +15,14 @@ from pyengine.config import DBOSConfig, Settings
 from pyengine.context import current_scope
 from pyengine.current import find_runtime, set_runtime
 from pyengine.database import calls
+from pyengine.database.checkpoints import Checkpoints
+from pyengine.database.connections import ConnectionOptions
 from pyengine.errors import DBOSException, DBOSInitializationError
 from pyengine.execution import Runtime
 from pyengine.flows.workflows import Application
 from pyengine.registry import registry
 from pyengine.runtime.engine import Engine, EngineOptions
+from pyengine.runtime.transactions import Transactions
 from pyengine.serialization import Codec
 
 _logger = logging.getLogger("pyengine")
@@ -85,6 +88,7 @@ def destroy(timeout: float, *, destroy_registry: bool) -> None:
     registry.on_change = None
     if runtime is not None:
         runtime.engine.destroy(timeout)
+        runtime.transactions.close()
         set_runtime(None)
     if _Process.server is not None:
         _Process.server.close()
@@ -152,8 +156,27 @@ def _runtime(settings: Settings, url: str) -> Runtime:
         execute=lambda claimed, token: runtime.execute_claimed(claimed, token),  # noqa: PLW0108 - made below
     )
     application = Application(settings.name, version, settings.version_is_pinned)
-    runtime = Runtime(engine, registry, Codec(settings.serializer), application)
+    runtime = Runtime(
+        engine,
+        registry,
+        Codec(settings.serializer),
+        application,
+        _transactions(settings, engine, url),
+    )
     return runtime
+
+
+def _transactions(settings: Settings, engine: Engine, system_url: str) -> Transactions:
+    options = ConnectionOptions(
+        url=settings.application_database_url or system_url,
+        application_name=f"pyengine {settings.name} transactions"[:63],
+        size=settings.pool_size,
+        timeout=settings.pool_timeout,
+        arguments=settings.connect_arguments,
+        prepare=engine.options.prepare,
+    )
+    checkpoints = Checkpoints(settings.schema, is_separate=not settings.same_database)
+    return Transactions(options, checkpoints, engine.gateway, settings.idle_transaction_timeout)
 
 
 @contextmanager

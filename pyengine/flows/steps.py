@@ -14,7 +14,7 @@ from pyengine.errors import (
     DBOSPayloadTooLargeError,
     DBOSSerializationError,
 )
-from pyengine.runs import WorkflowRun
+from pyengine.runs import Recorded, WorkflowRun
 
 MAX_RETRY_PAUSE_SECONDS = 3600.0
 
@@ -144,6 +144,19 @@ def record_error(
     if earlier is not None:
         return run.replay(earlier)
     raise error
+
+
+def record_recorded(run: WorkflowRun, name: str, step_id: int, recorded: Recorded) -> Flow[Any]:
+    """Record an output that is stored elsewhere already, as it is stored, and return it."""
+    answer: StepAnswer | None = yield calls.record_step(
+        workflow_id=run.workflow_id,
+        lease_token=run.lease_token,
+        step_id=step_id,
+        name=name,
+        serialization=recorded.serialization,
+        output=recorded.output,
+    )
+    return run.replay(run.accept(answer) or recorded)
 
 
 def record_operation(run: WorkflowRun, name: str, operation: Flow[Any]) -> Flow[Any]:

@@ -1,0 +1,55 @@
+"""How one attempt at a transactional step ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Union
+
+from pyengine.runs import Recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The user's writes and the checkpoint are stored, in one commit."""
+
+    output: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Unrecorded:
+    """The function has returned, and the engine's database does not know it yet.
+
+    Either it did nothing in its transaction, or its writes and their checkpoint are in another database.
+    """
+
+    output: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The application's database holds the outcome of an earlier attempt."""
+
+    recorded: Recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Rolled back; the error is the step's outcome."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Rolled back, or, if `in_doubt`, nobody knows: run it again after `pause` seconds."""
+
+    pause: float
+    in_doubt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Rolled back: the step has an outcome already."""
+
+
+Ending = Union[Committed, Unrecorded, Found, Failed, Repeat, Taken]

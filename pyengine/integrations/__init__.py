@@ -1,0 +1,1 @@
+"""What needs another package: imported only when it is asked for."""

@@ -1,0 +1,94 @@
+"""The transaction that a transactional step's function runs in, as the function sees it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from psycopg import pq
+
+from pyengine.database.connections import AsyncStepConnection, StepConnection, refuse
+from pyengine.errors import DBOSException
+
+_IDLE = pq.TransactionStatus.IDLE
+_INTEGRATION = "pyengine.integrations.sqlalchemy"
+
+
+class Transaction:
+    """What the user's function reaches: the connection, and a session on it."""
+
+    def __init__(self, connection: StepConnection | AsyncStepConnection) -> None:
+        self._connection = connection
+        self._session: Any = None
+        self.is_used = False
+
+    @property
+    def connection(self) -> StepConnection | AsyncStepConnection:
+        """The connection of the running transaction."""
+        self.is_used = True
+        return self._connection
+
+    @property
+    def session(self) -> Any:
+        """A SQLAlchemy session in the running transaction; made when it is first asked for.
+
+        Raises:
+            DBOSException: SQLAlchemy is not installed.
+        """
+        self.is_used = True
+        if self._session is None:
+            integration = _integration()
+            if isinstance(self._connection, AsyncStepConnection):
+                self._session = integration.open_async_session(self._connection)
+            else:
+                self._session = integration.open_session(self._connection)
+        return self._session
+
+    @property
+    def open_session(self) -> Any:
+        """The session, if the function asked for one."""
+        return self._session
+
+    def check(self) -> None:
+        """Refuse to store a checkpoint for a transaction that the function has ended itself."""
+        if self._connection.is_rolled_back:
+            raise refuse("rollback()")
+        if self._connection.info.transaction_status == _IDLE:
+            raise refuse("COMMIT or ROLLBACK, as a statement,")
+
+
+def _integration() -> Any:
+    try:
+        return importlib.import_module(_INTEGRATION)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("sqlalchemy", "greenlet"):
+            raise
+        raise DBOSException(
+            "DBOS.sql_session needs SQLAlchemy: pip install 'pyengine[sqlalchemy]', or use DBOS.sql_connection, "
+            "the psycopg connection of the same transaction"
+        ) from None
+
+
+_current: ContextVar[Transaction | None] = ContextVar("pyengine_transaction", default=None)
+
+
+def current_transaction() -> Transaction | None:
+    """The transaction whose function the calling code belongs to."""
+    return _current.get()
+
+
+@contextmanager
+def running(
+    transaction: Transaction, connection: StepConnection | AsyncStepConnection
+) -> Iterator[None]:
+    """The user's function runs: it finds the transaction and can't end it."""
+    token = _current.set(transaction)
+    connection.is_guarded = True
+    try:
+        yield
+    finally:
+        connection.is_guarded = False
+        _current.reset(token)

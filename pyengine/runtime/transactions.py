@@ -1,0 +1,281 @@
+"""One attempt at a transactional step: begin, the user's function, the checkpoint, commit; and what went wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg import AsyncRawCursor, RawCursor, pq
+
+from pyengine.attempts import Committed, Ending, Failed, Found, Repeat, Taken, Unrecorded
+from pyengine.database import calls
+from pyengine.database.checkpoints import Checkpoints, Statement
+from pyengine.database.connections import (
+    AsyncStepConnection,
+    ConnectionOptions,
+    LoopConnections,
+    StepConnection,
+    ThreadConnections,
+)
+from pyengine.errors import DBOSUnexpectedStepError, translate
+from pyengine.refusals import database_error, is_step_conflict
+from pyengine.runs import Recorded, WorkflowRun
+from pyengine.runtime.gateway import Gateway
+from pyengine.runtime.open_transaction import Transaction, running
+from pyengine.runtime.retries import Retries
+from pyengine.sqlstates import retry_policy_of
+
+
+class Transactions:
+    """The application's database: its connections, for threads and for event loops, and where checkpoints go.
+
+    Args:
+        options: Where the user's statements go.
+        checkpoints: Where the checkpoints of transactional steps go.
+        gateway: Asks for the lease when checkpoints go to another database than the engine's.
+        idle_timeout: Seconds after which the server ends an idle transaction; None leaves it to the server.
+    """
+
+    def __init__(
+        self,
+        options: ConnectionOptions,
+        checkpoints: Checkpoints,
+        gateway: Gateway,
+        idle_timeout: float | None,
+    ) -> None:
+        self.checkpoints = checkpoints
+        self.gateway = gateway
+        self.idle_timeout = idle_timeout
+        self.threads = ThreadConnections(options)
+        self.loops = LoopConnections(options)
+
+    def close(self) -> None:
+        """Close the connections that are not in use, and refuse to begin transactions."""
+        self.threads.close()
+        self.loops.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One transactional step on its way, through as many attempts as it takes.
+
+    Args:
+        database: The application's database.
+        run: The run of the workflow.
+        name: The step's recorded name.
+        step_id: The step's number.
+        isolation_level: As SQL says it.
+        function: The user's function; it is given what the driver gives.
+    """
+
+    database: Transactions
+    run: WorkflowRun
+    name: str
+    step_id: int
+    isolation_level: str
+    function: Callable[..., Any]
+    retries: Retries = field(default_factory=Retries)
+
+    def once(self, *arguments: Any) -> Ending:
+        """Run the function in one transaction.
+
+        Raises:
+            DBOSBaseException: The run lost its lease, or its workflow was cancelled.
+        """
+        threads = self.database.threads
+        try:
+            with threads.use() as connection:
+                ending = self._transact(connection, arguments)
+        except psycopg.OperationalError as error:
+            return self._unreachable(error)
+        if connection.closed:
+            threads.drop_broken()
+        return ending
+
+    async def once_async(self, *arguments: Any) -> Ending:
+        """As `once`, on the running loop; the function returns an awaitable."""
+        loops = self.database.loops
+        try:
+            async with loops.use() as connection:
+                ending = await self._transact_async(connection, arguments)
+        except psycopg.OperationalError as error:
+            return self._unreachable(error)
+        if connection.closed:
+            loops.drop_broken()
+        return ending
+
+    def _transact(self, connection: StepConnection, arguments: Sequence[Any]) -> Ending:
+        transaction = Transaction(connection)
+        is_storing = False
+        try:
+            if self.database.checkpoints.is_separate:
+                find = self.database.checkpoints.find(self.run.workflow_id, self.step_id)
+                row = RawCursor(connection).execute(find.text, find.values).fetchone()
+                if row is not None:
+                    return self._found(row)
+            connection.execute(self._begin(), prepare=False)
+            began = time.perf_counter()
+            with running(transaction, connection):
+                output = self.function(*arguments)
+                if transaction.open_session is not None:
+                    transaction.open_session.flush()
+            if not transaction.is_used:
+                return Unrecorded(output)
+            transaction.check()
+            checkpoint = self._checkpoint(output, began)
+            is_storing = True
+            self._store(connection, transaction.open_session, checkpoint)
+        except Exception as error:
+            return self._ending(error, connection, is_storing)
+        else:
+            return self._stored(output)
+        finally:
+            _end(connection, transaction.open_session)
+
+    async def _transact_async(
+        self, connection: AsyncStepConnection, arguments: Sequence[Any]
+    ) -> Ending:
+        transaction = Transaction(connection)
+        is_storing = False
+        try:
+            if self.database.checkpoints.is_separate:
+                find = self.database.checkpoints.find(self.run.workflow_id, self.step_id)
+                cursor = await AsyncRawCursor(connection).execute(find.text, find.values)
+                row = await cursor.fetchone()
+                if row is not None:
+                    return self._found(row)
+            await connection.execute(self._begin(), prepare=False)
+            began = time.perf_counter()
+            with running(transaction, connection):
+                output = await self.function(*arguments)
+                if transaction.open_session is not None:
+                    await transaction.open_session.flush()
+            if not transaction.is_used:
+                return Unrecorded(output)
+            transaction.check()
+            checkpoint = self._checkpoint(output, began)
+            is_storing = True
+            await self._store_async(connection, transaction.open_session, checkpoint)
+        except Exception as error:
+            return self._ending(error, connection, is_storing)
+        else:
+            return self._stored(output)
+        finally:
+            await _end_async(connection, transaction.open_session)
+
+    def _begin(self) -> str:
+        """The transaction ends with the connection if this process falls silent inside it."""
+        begin = f"begin isolation level {self.isolation_level}"
+        timeout = self.database.idle_timeout
+        if timeout is None:
+            return begin
+        milliseconds = max(int(timeout * 1000), 1)
+        return f"{begin}; set local idle_in_transaction_session_timeout = {milliseconds}"
+
+    def _checkpoint(self, output: Any, began: float) -> Statement:
+        return self.database.checkpoints.record(
+            workflow_id=self.run.workflow_id,
+            lease_token=self.run.lease_token,
+            step_id=self.step_id,
+            name=self.name,
+            serialization=self.run.codec.default_tag,
+            output=self.run.codec.encode(output),
+            elapsed_ms=(time.perf_counter() - began) * 1000,
+        )
+
+    def _store(self, connection: StepConnection, session: Any, checkpoint: Statement) -> None:
+        cursor = RawCursor(connection)
+        if session is None and not self.database.checkpoints.is_separate:
+            with connection.pipeline():
+                cursor.execute(checkpoint.text, checkpoint.values)
+                connection.commit()
+            return
+        cursor.execute(checkpoint.text, checkpoint.values)
+        if self.database.checkpoints.is_separate:
+            self.database.gateway.run(self._lease_check())
+        (session or connection).commit()
+
+    async def _store_async(
+        self, connection: AsyncStepConnection, session: Any, checkpoint: Statement
+    ) -> None:
+        cursor = AsyncRawCursor(connection)
+        if session is None and not self.database.checkpoints.is_separate:
+            async with connection.pipeline():
+                await cursor.execute(checkpoint.text, checkpoint.values)
+                await connection.commit()
+            return
+        await cursor.execute(checkpoint.text, checkpoint.values)
+        if self.database.checkpoints.is_separate:
+            await self.database.gateway.run_async(self._lease_check())
+        await (session or connection).commit()
+
+    def _lease_check(self) -> calls.Call[None]:
+        return calls.check_lease(workflow_id=self.run.workflow_id, lease_token=self.run.lease_token)
+
+    def _stored(self, output: Any) -> Ending:
+        return Unrecorded(output) if self.database.checkpoints.is_separate else Committed(output)
+
+    def _found(self, row: Sequence[Any]) -> Found:
+        name, serialization, output = row
+        if name != self.name:
+            raise DBOSUnexpectedStepError(self.run.workflow_id, self.step_id, self.name, name)
+        return Found(Recorded(name, None, serialization, output, None))
+
+    def _unreachable(self, error: psycopg.OperationalError) -> Ending:
+        pause = self.retries.pause_after(error)
+        return Failed(error) if pause is None else Repeat(pause)
+
+    def _ending(
+        self, error: Exception, connection: StepConnection | AsyncStepConnection, is_storing: bool
+    ) -> Ending:
+        """Judge an error before the transaction is rolled back.
+
+        The user's own errors are the step's outcome. What the database does to a transaction is not, but only
+        if it was this transaction: an error of another database is the user's to handle.
+        """
+        cause = database_error(error)
+        is_lost = connection.closed
+        if cause is None:
+            return Failed(error)
+        translated = translate(cause)
+        if is_storing and translated is not cause:
+            if not isinstance(translated, Exception):
+                raise translated from None
+            return Failed(translated)
+        if is_storing and is_step_conflict(cause):
+            return Taken()
+        policy = retry_policy_of(cause)
+        is_ours = is_lost or connection.info.transaction_status == pq.TransactionStatus.INERROR
+        if is_storing:
+            repeats = is_lost or policy != "fatal"
+        else:
+            repeats = is_ours and policy in ("outage", "conflict")
+        if not repeats:
+            return Failed(error)
+        return Repeat(self.retries.pause_after(cause) or 0.0, in_doubt=is_storing and is_lost)
+
+
+def _end(connection: StepConnection, session: Any) -> None:
+    """Leave no transaction open; a connection that can't do that is closed, and the server rolls back."""
+    try:
+        connection.rollback()
+    except psycopg.Error:
+        connection.close()
+    if session is not None and connection.closed:
+        session.invalidate()
+    elif session is not None:
+        session.close()
+
+
+async def _end_async(connection: AsyncStepConnection, session: Any) -> None:
+    try:
+        await connection.rollback()
+    except psycopg.Error:
+        await connection.close()
+    if session is not None and connection.closed:
+        await session.invalidate()
+    elif session is not None:
+        await session.close()
