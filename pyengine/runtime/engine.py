@@ -75,7 +75,7 @@ class Engine:
             options.listen_url,
             self._channel,
             notified=self._notified,
-            connected=self._reconnected,
+            connected=self.look_again,
         )
         self._maintenance = Maintenance(
             self.gateway,
@@ -143,6 +143,12 @@ class Engine:
         if not self._sessions.closed.is_set():
             self.threads.submit(release)
 
+    def look_again(self) -> None:
+        """Let everything that waits look again: notifications may have been lost while nobody listened."""
+        self.waits.wake_all()
+        self._dispatcher.wake()
+        self._maintenance.hurry()
+
     def functions_changed(self) -> None:
         """A function was registered after launch: let this process be given its workflows too."""
         functions = list(self._functions())
@@ -191,12 +197,6 @@ class Engine:
             self._dispatcher.wake()
         elif payload.lstrip("-").isdigit():
             self.waits.wake(int(payload))
-
-    def _reconnected(self) -> None:
-        """Notifications may have been lost while nobody listened."""
-        self.waits.wake_all()
-        self._dispatcher.wake()
-        self._maintenance.hurry()
 
     def _wake_dispatcher(self) -> None:
         self._dispatcher.wake()
