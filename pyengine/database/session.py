@@ -214,7 +214,9 @@ class Session:
 
     def _check(self, result: pq.abc.PGresult) -> pq.abc.PGresult:
         if result.status not in _OK:
-            raise errors.error_from_result(result, "utf-8")
+            error = errors.error_from_result(result, "utf-8")
+            # Only libpq itself fails without a code, when the server is gone: psycopg has no class for that.
+            raise error if error.sqlstate else psycopg.OperationalError(str(error))
         return result
 
     def _rows(self, result: pq.abc.PGresult) -> list[tuple[Any, ...]]:

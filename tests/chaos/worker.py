@@ -1,7 +1,7 @@
 """A process that runs workflows and does what its parent says through a pipe.
 
 Parent to worker: ("call", id, workflow, *args), ("start", id, workflow, *args), ("result", id), ("cancel", id),
-("open", gate), ("leave",). Worker to parent: ("ready",), ("started", id), ("result", id, value),
+("open", gate), ("leave",) once all that is done. Worker to parent: ("ready",), ("started", id), ("result", id, value),
 ("error", id, text), ("reached", id, gate), ("trip", function), ("refused", code), ("left",).
 """
 
@@ -65,11 +65,15 @@ def main(options: Options, connection: Connection) -> None:
     )
     DBOS.launch()
     pipe.tell("ready")
+    under_way: list[threading.Thread] = []
     while (command := connection.recv())[0] != "leave":
         if command[0] == "open":
             program.world.gates[command[1]].set()
         else:
-            threading.Thread(target=_obey, args=(pipe, command), daemon=True).start()
+            under_way.append(threading.Thread(target=_obey, args=(pipe, command), daemon=True))
+            under_way[-1].start()
+    for thread in under_way:
+        thread.join()
     DBOS.destroy(workflow_completion_timeout_sec=5)
     pipe.tell("left")
     os._exit(0)
