@@ -36,6 +36,7 @@ from pyengine.flows.workflows import (
     record_result,
     run_workflow,
     start_workflow,
+    start_write,
 )
 from pyengine.registry import RegisteredWorkflow, Registry
 from pyengine.runs import Identity, WorkflowRun, run_of
@@ -260,7 +261,14 @@ class Runtime:
     def _start(self, prepared: Prepared) -> Flow[bool]:
         if prepared.recorded_child is not None:
             return False
-        return (yield from start_workflow(prepared.request, prepared.parent, prepared.step_id))
+        try:
+            return (yield from start_workflow(prepared.request, prepared.parent, prepared.step_id))
+        except (Exception, DBOSBaseException):
+            raise
+        except BaseException:
+            write = start_write(prepared.request, prepared.parent, prepared.step_id)
+            self.engine.give_back(prepared.run, write)
+            raise
 
     def _run_or_follow(self, prepared: Prepared, *, created: bool) -> Flow[Any]:
         if created:

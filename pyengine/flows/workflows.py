@@ -82,8 +82,27 @@ def start_workflow(
     A start inside a workflow is recorded as a step of the parent in the same commit; a refusal is recorded
     as that step's error.
     """
+    write = start_write(request, parent, step_id)
+    answer: StartAnswer | None = yield write
+    while answer is not None and answer.refusal == EXECUTOR_GONE:
+        yield Delay(REGISTRATION_PAUSE_SECONDS)
+        answer = yield write
+    if answer is None:
+        return True
+    error = _start_error(request, answer, parent)
+    if error is None:
+        return False
+    if parent is not None and step_id is not None and isinstance(error, DBOSException):
+        yield from record_error(parent, request.target.name, step_id, error)
+    raise error
+
+
+def start_write(
+    request: StartRequest, parent: WorkflowRun | None = None, step_id: int | None = None
+) -> calls.Write:
+    """The write of a start. Repeated it changes nothing, because its lease token is the same."""
     target = request.target
-    write = calls.start(
+    return calls.start(
         workflow_id=request.workflow_id,
         name=target.name,
         class_name=target.class_name,
@@ -102,18 +121,6 @@ def start_workflow(
         assumed_role=request.identity.assumed_role,
         authenticated_roles=_roles(request.identity),
     )
-    answer: StartAnswer | None = yield write
-    while answer is not None and answer.refusal == EXECUTOR_GONE:
-        yield Delay(REGISTRATION_PAUSE_SECONDS)
-        answer = yield write
-    if answer is None:
-        return True
-    error = _start_error(request, answer, parent)
-    if error is None:
-        return False
-    if parent is not None and step_id is not None and isinstance(error, DBOSException):
-        yield from record_error(parent, target.name, step_id, error)
-    raise error
 
 
 def _parent(run: WorkflowRun | None, step_id: int | None) -> tuple[str, str, int] | None:

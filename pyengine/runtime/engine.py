@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pyengine.database import calls
+from pyengine.database.calls import Write
 from pyengine.database.rows import ClaimedWorkflow
 from pyengine.runs import WorkflowRun
 from pyengine.runtime.dispatcher import Dispatcher
@@ -60,7 +61,7 @@ class Engine:
         self._functions = functions
         self._known_functions: Sequence[str] = ()
         self._register_lock = threading.Lock()
-        self.runs = LocalRuns(self._wake_dispatcher, self._release_soon)
+        self.runs = LocalRuns(self._wake_dispatcher, self.give_back)
         self.threads = ThreadPool(options.max_threads)
         self.loop = BackgroundLoop()
         self._channel = f"pe_{secrets.token_hex(12)}"
@@ -130,12 +131,18 @@ class Engine:
         self.loop.stop()
         self._sessions.close()
 
-    def _release_soon(self, run: WorkflowRun) -> None:
-        """Give an interrupted run back, from another thread: any process may carry on."""
+    def give_back(self, run: WorkflowRun, start: Write | None = None) -> None:
+        """Give an interrupted run back, from another thread: any process may carry on.
+
+        Of a `start` that was interrupted nobody knows whether it is stored, or will be in a moment: it is repeated,
+        and then its workflow exists and can be given back.
+        """
 
         def release() -> None:
             lease = (run.workflow_id, run.lease_token)
             try:
+                if start is not None:
+                    self.gateway.run(start)
                 self.gateway.run(calls.release_workflows(leases=[lease]))
             except Exception:
                 _logger.exception("workflow %s was interrupted and stays here", run.workflow_id)

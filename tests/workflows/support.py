@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -88,6 +89,14 @@ def stored(database: psycopg.Connection[Any], workflow_id: str, column: str) -> 
     found = database.execute(query.format(sql.Identifier(column)), [workflow_id]).fetchone()
     assert found is not None, f"there is no workflow {workflow_id}"
     return found[0]
+
+
+def wait_until(database: psycopg.Connection[Any], condition: str) -> None:
+    """Wait until an expression of the database is true."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while database.execute(f"select {condition}").fetchone() != (True,):
+        assert time.monotonic() < deadline, f"never: {condition}"
+        time.sleep(0.005)
 
 
 def count_workflows(database: psycopg.Connection[Any], name: str | None = None) -> int:
