@@ -72,12 +72,14 @@ contracts: $(INSTALLED) ## Check that imports go one way only
 	$(BIN)/lint-imports
 
 .PHONY: generate
-generate: $(INSTALLED) ## Write sql/snapshot.sql
+generate: $(INSTALLED) ## Write sql/snapshot.sql and the reference in sql/README.md
 	$(BIN)/python -m tests.tools.snapshot
+	$(BIN)/python -m tests.tools.sql_reference
 
 .PHONY: verify
-verify: $(INSTALLED) ## Fail if sql/snapshot.sql is out of date
+verify: $(INSTALLED) ## Fail if a generated file is out of date
 	$(BIN)/python -m tests.tools.snapshot --verify
+	$(BIN)/python -m tests.tools.sql_reference --verify
 
 .PHONY: check-plpgsql
 check-plpgsql: $(INSTALLED) ## Check function bodies (apt install --no-install-recommends postgresql-15-plpgsql-check)

@@ -1,0 +1,94 @@
+"""sql/README.md: its example runs, and what it lists is what there is."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import Any
+
+import psycopg
+import pytest
+
+from pyengine import embedded
+from pyengine.schema import sql_root
+from tests.tools import sql_reference
+
+PAGE = (sql_root() / "README.md").read_text(encoding="utf-8")
+
+
+def section(title: str) -> str:
+    _, _, rest = PAGE.partition(f"\n{title}\n")
+    assert rest, f"sql/README.md has no section {title!r}"
+    depth = title.partition(" ")[0]
+    return re.split(rf"^#{{2,{len(depth)}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def first_column(title: str) -> set[str]:
+    rows = [line for line in section(title).splitlines() if line.startswith("| `")]
+    return {name for row in rows for name in re.findall(r"`(\w+)`", row.split(" | ")[0])}
+
+
+def test_the_example_starts_records_and_finishes_a_workflow(
+    server: embedded.Server, sql: psycopg.Connection[Any], engine_url: str
+) -> None:
+    (example,) = re.findall(r"```sql\n(.*?)```", PAGE, flags=re.DOTALL)
+    outcome = subprocess.run(
+        [server.bindir / "psql", "--no-psqlrc", "--set=ON_ERROR_STOP=1", engine_url],
+        input=example,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    assert outcome.stdout.count("(0 rows)") == 3, outcome.stdout
+    assert sql.execute("select workflow_id, status, output from pyengine.workflows").fetchall() == [
+        ("greet-1", "SUCCESS", "Hello, Ada!")
+    ]
+    assert sql.execute("select step_id, name, output from pyengine.steps").fetchall() == [
+        (1, "find_greeting", "Hello")
+    ]
+
+
+def test_the_reference_is_what_the_database_says(sql: psycopg.Connection[Any]) -> None:
+    assert sql_reference.in_readme(PAGE, sql_reference.reference(sql)) == PAGE, (
+        "run `make generate`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("title", "reader"),
+    [
+        ("### `start_workflows`", "_start_requests"),
+        ("### `record_steps`", "_step_requests"),
+        ("### `finish_workflows`", "_finish_requests"),
+    ],
+)
+def test_every_field_of_a_document_is_described(
+    sql: psycopg.Connection[Any], title: str, reader: str
+) -> None:
+    row = sql.execute(
+        "select proargnames[2:] from pg_proc where oid = ('pyengine.' || %s)::regproc", [reader]
+    ).fetchone()
+    assert row is not None
+    assert first_column(title) == set(row[0]) - {"item", "refusal"}
+
+
+def test_every_error_code_is_explained() -> None:
+    sources = "".join(file.read_text() for file in (sql_root() / "functions").rglob("*.sql"))
+    assert first_column("## Error codes") == set(re.findall(r"\bPE\d{3}\b", sources))
+
+
+def test_every_status_has_its_place_in_the_life_of_a_workflow(sql: psycopg.Connection[Any]) -> None:
+    row = sql.execute(
+        "select pg_get_constraintdef(oid) from pg_constraint where conname = 'workflows_status_valid'"
+    ).fetchone()
+    assert row is not None
+    statuses = set(re.findall(r"'(\w+)'", row[0]))
+    assert statuses == set(re.findall(r"\b[A-Z_]{5,}\b", section("## The life of a workflow")))
+
+
+def test_every_kind_of_wait_is_listed() -> None:
+    sources = "".join(file.read_text() for file in (sql_root() / "functions").rglob("*.sql"))
+    assert set(re.findall(r"wait_key\('(\w+)'", section("## Waking up"))) == set(
+        re.findall(r"wait_key\('(\w+)'", sources)
+    )
