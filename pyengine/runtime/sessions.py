@@ -50,9 +50,16 @@ class Sessions:
                 session.close()
 
     def give_back(self, session: Session) -> None:
-        """Return a session after use; a broken or superfluous one is closed."""
+        """Return a session after use; a broken or superfluous one is closed.
+
+        What broke one has probably broken the others that were open: they go too, so that an outage costs each
+        operation one repetition, not one for each of them.
+        """
         self._lent.pop(session, None)
-        if session.broken or self.closed.is_set() or len(self._idle) >= self._keep:
+        if session.broken:
+            session.close()
+            self._close_idle()
+        elif self.closed.is_set() or len(self._idle) >= self._keep:
             session.close()
         else:
             self._idle.append(session)
@@ -69,6 +76,9 @@ class Sessions:
     def close(self) -> None:
         """Close all idle sessions and refuse to open others."""
         self.closed.set()
+        self._close_idle()
+        self.close_orphans()
+
+    def _close_idle(self) -> None:
         while (session := self.take_idle()) is not None:
             session.close()
-        self.close_orphans()

@@ -12,10 +12,12 @@ from typing import Any
 
 from psycopg import Error
 
+from pyengine.database.connections import AsyncStepConnection, StepConnection
 from pyengine.database.session import Session
+from pyengine.runtime.transactions import Attempt
 
 EXIT_CODE = 137
-_FUNCTION = re.compile(r"\.(\w+)\(")
+_FUNCTION = re.compile(r"(?:select|from) [\w\"]+\.(\w+)\(")
 
 
 @dataclass(frozen=True)
@@ -37,38 +39,70 @@ class Crash:
 
 
 def function_of(text: str) -> str:
-    """The SQL function that a statement of the engine calls."""
+    """The SQL function that a statement calls, or its first word."""
     match = _FUNCTION.search(text)
-    return match.group(1) if match else text
+    return match.group(1) if match else text.split()[0]
 
 
-def install(crash: Crash | None, seen: Callable[[str], None]) -> None:
-    """Wrap the sessions of this process: `seen` is told of each call, and the process dies where `crash` says."""
-    counts: Counter[str] = Counter()
-    execute, start = Session.execute, Session.start
+class _Trips:
+    """Counts the calls of the process and ends it at the chosen one."""
 
-    def about_to_call(text: str) -> bool:
-        """Whether the process dies when the reply of this call arrives."""
+    def __init__(self, crash: Crash | None, seen: Callable[[str], None]) -> None:
+        self._crash = crash
+        self._seen = seen
+        self._counts: Counter[str] = Counter()
+
+    def begin(self, text: str) -> bool:
+        """A statement is about to be sent: True when the process is to die as soon as it is answered."""
         function = function_of(text)
-        counts[function] += 1
-        seen(function)
-        if crash is None or (crash.function, crash.nth) != (function, counts[function]):
+        self._counts[function] += 1
+        self._seen(function)
+        crash = self._crash
+        if crash is None or (crash.function, crash.nth) != (function, self._counts[function]):
             return False
         if not crash.after:
             os._exit(EXIT_CODE)
         return True
 
-    def crashing_execute(self: Session, text: str, parameters: Any) -> Any:
-        dies = about_to_call(text)
-        rows = execute(self, text, parameters)
-        if dies:
-            os._exit(EXIT_CODE)
-        return rows
+    def around(self, method: Callable[..., Any], text: Callable[..., str]) -> Callable[..., Any]:
+        """A blocking method with the crash around it; `text` says from its arguments what it sends."""
+
+        def crashing(*args: Any, **keys: Any) -> Any:
+            dies = self.begin(text(*args))
+            result = method(*args, **keys)
+            if dies:
+                os._exit(EXIT_CODE)
+            return result
+
+        return crashing
+
+    def around_async(
+        self, method: Callable[..., Any], text: Callable[..., str]
+    ) -> Callable[..., Any]:
+        """As `around`, of a coroutine."""
+
+        async def crashing(*args: Any, **keys: Any) -> Any:
+            dies = self.begin(text(*args))
+            result = await method(*args, **keys)
+            if dies:
+                os._exit(EXIT_CODE)
+            return result
+
+        return crashing
+
+
+def install(crash: Crash | None, seen: Callable[[str], None]) -> None:
+    """Wrap the connections of this process: `seen` is told of each call, and the process dies where `crash` says.
+
+    The checkpoint of a transactional step and its commit are one trip, named commit.
+    """
+    trips = _Trips(crash, seen)
+    start = Session.start
 
     def crashing_start(
         self: Session, loop: asyncio.AbstractEventLoop, text: str, parameters: Any, done: Any
     ) -> None:
-        dies = about_to_call(text)
+        dies = trips.begin(text)
 
         def crashing_done(rows: Any, error: BaseException | None) -> None:
             if dies:
@@ -77,8 +111,22 @@ def install(crash: Crash | None, seen: Callable[[str], None]) -> None:
 
         start(self, loop, text, parameters, crashing_done)
 
-    Session.execute = crashing_execute  # type: ignore[method-assign]
-    Session.start = crashing_start  # type: ignore[assignment, method-assign]
+    def sent(_: object, text: str, *__: object) -> str:
+        return text
+
+    def commit(*_: object) -> str:
+        return "commit"
+
+    wrapped: list[tuple[Any, str, Any]] = [
+        (Session, "start", crashing_start),
+        (Session, "execute", trips.around(Session.execute, sent)),
+        (StepConnection, "execute", trips.around(StepConnection.execute, sent)),
+        (Attempt, "_store", trips.around(Attempt._store, commit)),
+        (AsyncStepConnection, "execute", trips.around_async(AsyncStepConnection.execute, sent)),
+        (Attempt, "_store_async", trips.around_async(Attempt._store_async, commit)),
+    ]
+    for owner, name, method in wrapped:
+        setattr(owner, name, method)
 
 
 def report_refusals(refused: Callable[[str], None]) -> None:

@@ -48,6 +48,31 @@ async def plain_async(number: int, value: int) -> int:
     return value * 3 + number
 
 
+@DBOS.transaction()
+def transfer(number: int, value: int) -> int:
+    DBOS.sql_connection.execute(
+        "insert into public.business values (%s, %s)", [DBOS.workflow_id, f"transfer {number}"]
+    )
+    return value * 3 + number
+
+
+@DBOS.transaction()
+async def transfer_async(number: int, value: int) -> int:
+    await DBOS.sql_connection.execute(
+        "insert into public.business values (%s, %s)", [DBOS.workflow_id, f"transfer {number}"]
+    )
+    return value * 3 + number
+
+
+@DBOS.transaction("READ COMMITTED")
+def gated_transfer(gate: str) -> str:
+    """Waits with the transaction open, a row written."""
+    transfer.__wrapped__(2, 0)  # type: ignore[attr-defined]
+    note(gate)
+    wait_at(gate)
+    return f"{gate} passed"
+
+
 @DBOS.step()
 def gated(gate: str) -> str:
     note(gate)
@@ -92,6 +117,29 @@ def chain_result(count: int, value: int) -> int:
     for number in range(count):
         value = (value * 3 + number) % 1_000_003
     return value
+
+
+@DBOS.workflow()
+def mixed(count: int, value: int) -> int:
+    """Plain and transactional steps in turn; the result is that of a chain."""
+    for number in range(count):
+        value = (transfer if number % 2 else plain)(number, value) % 1_000_003
+    return value
+
+
+@DBOS.workflow()
+async def mixed_async(count: int, value: int) -> int:
+    for number in range(count):
+        value = await (transfer_async if number % 2 else plain_async)(number, value) % 1_000_003
+    return value
+
+
+@DBOS.workflow()
+def gated_transaction(value: int) -> int:
+    """Waits inside an open transaction."""
+    value = plain(1, value)
+    gated_transfer("in transaction")
+    return plain(3, value)
 
 
 @DBOS.workflow()

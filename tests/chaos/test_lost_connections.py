@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from pyengine.database.session import Session
+from pyengine.runtime.sessions import Sessions
 from pyengine.sqlstates import retry_policy_of
 
 
@@ -35,6 +36,21 @@ def test_a_terminated_session_is_an_outage(engine_url: str) -> None:
 
     assert retry_policy_of(failure.value) == "outage"
     session.close()
+
+
+def test_one_broken_session_makes_way_for_new_ones(engine_url: str) -> None:
+    sessions = Sessions(engine_url, application_name="test", prepare=True)
+    opened = [sessions.open() for _ in range(3)]
+    for session in opened:
+        sessions.give_back(session)
+        cut(session)
+
+    with pytest.raises(psycopg.OperationalError), sessions.use() as session:
+        session.execute("select 1", [])
+
+    with sessions.use() as session:
+        assert session.execute("select 1", []) == [(1,)]
+    sessions.close()
 
 
 def cut(session: Session) -> None:
