@@ -21,6 +21,7 @@ create table pyengine.workflows (
     queue_name text,
     priority int not null default 0,
     partition_key text,
+    is_serial boolean not null default false,
     deduplication_id text,
 
     parent_workflow_id text collate "C",
@@ -74,13 +75,14 @@ comment on column pyengine.workflows.executor_id is 'The process that runs it no
 comment on column pyengine.workflows.lease_token is 'Random token of the current run; every write of a run must name it. Null when nobody owns the workflow.';
 comment on column pyengine.workflows.attempt_count is 'How often a run was started or claimed.';
 comment on column pyengine.workflows.max_attempts is 'Runs allowed before the workflow is dead-lettered; null is no limit.';
+comment on column pyengine.workflows.is_serial is 'Runs one at a time with the others of its partition key, even on a queue without partition limits.';
 comment on column pyengine.workflows.serialization is 'Format of inputs, output and error: json, portable_json, or the name of a custom serializer (then a json string).';
 comment on column pyengine.workflows.started_at is 'When the current or last run began.';
 
 -- For: claim_workflows (where status = 'ENQUEUED' and queue_name = any, order by priority, created_at, workflow_id).
 create index workflows_claimable_idx on pyengine.workflows (queue_name, priority, created_at, workflow_id)
     where status = 'ENQUEUED';
--- For: giving back the work of a dead executor.
-create index workflows_running_idx on pyengine.workflows (executor_id) where status = 'PENDING';
+-- For: giving back the work of a dead executor, and counting what runs of a queue in each process.
+create index workflows_running_idx on pyengine.workflows (executor_id, queue_name) where status = 'PENDING';
 -- For: listing the newest workflows.
 create index workflows_created_idx on pyengine.workflows (created_at);

@@ -7,9 +7,10 @@ create type pyengine.start_answer as (
     name text,
     class_name text,
     config_name text,
-    queue_name text
+    queue_name text,
+    holder_id text
 );
-comment on type pyengine.start_answer is 'A start that created nothing: refused (with its code), or the id exists (the row as it is).';
+comment on type pyengine.start_answer is 'A start that created nothing: refused (with its code; holder_id is the workflow that holds the deduplication id), or the id exists (the row as it is).';
 
 create type pyengine.step_answer as (
     item int,
@@ -67,6 +68,18 @@ create type pyengine.claimed_workflow as (
     step_errors text[]
 );
 comment on type pyengine.claimed_workflow is 'A workflow handed to an executor: what to call, its input, and its whole history.';
+
+create type pyengine.pick as (
+    workflow_id text,
+    partition_key text
+);
+comment on type pyengine.pick is 'A workflow that was chosen to be claimed, and locked.';
+
+create type pyengine.key_visit as (
+    partition_key text,
+    is_wrapped boolean
+);
+comment on type pyengine.key_visit is 'A step on the round through the partition keys of a queue.';
 
 create type pyengine.tick_result as (
     is_alive boolean,

@@ -14,6 +14,7 @@ as $$
 declare
     v_finished bigint[];
     v_returned int;
+    v_work_keys bigint[];
 begin
     v_finished := array(
         select e.executor_id
@@ -26,16 +27,23 @@ begin
         return 0;
     end if;
 
-    update pyengine.workflows w
-    set status = 'ENQUEUED', lease_token = null, updated_at = pyengine.now()
-    where w.workflow_id in (
-        select o.workflow_id
-        from pyengine.workflows o
-        where o.status = 'PENDING' and o.executor_id = any (v_finished)
-        order by o.workflow_id
-        for no key update skip locked
-    );
-    get diagnostics v_returned = row_count;
+    with returned as (
+        update pyengine.workflows w
+        set status = case when pyengine._retry_pause(w.workflow_id, w.attempt_count) is null then 'ENQUEUED' else 'DELAYED' end,
+            delayed_until = pyengine.now() + pyengine._retry_pause(w.workflow_id, w.attempt_count),
+            lease_token = null, updated_at = pyengine.now()
+        where w.workflow_id in (
+            select o.workflow_id
+            from pyengine.workflows o
+            where o.status = 'PENDING' and o.executor_id = any (v_finished)
+            order by o.workflow_id
+            for no key update skip locked
+        )
+        returning w.queue_name
+    )
+    select count(*), array_agg(distinct pyengine.wait_key('work', coalesce(r.queue_name, '')))
+    into v_returned, v_work_keys
+    from returned r;
 
     update pyengine.executors e
     set work_is_returned = true
@@ -45,9 +53,7 @@ begin
             select 1 from pyengine.workflows w where w.status = 'PENDING' and w.executor_id = e.executor_id
         );
 
-    if v_returned > 0 then
-        perform pyengine._wake(array[pyengine.wait_key('work', '')]);
-    end if;
+    perform pyengine._wake(v_work_keys);
     return v_returned;
 end
 $$;

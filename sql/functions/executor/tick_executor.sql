@@ -16,10 +16,10 @@ set enable_seqscan = off
 as $$
 declare
     v_now timestamptz := pyengine.now();
-    v_executor record;
+    v_executor pyengine.executors;
     v_result pyengine.tick_result;
 begin
-    select e.application_name, e.application_version, e.functions, e.session_pid, e.heartbeat_at
+    select e.*
     into v_executor
     from pyengine.executors e
     where e.executor_id = tick_executor.executor_id and e.finished_at is null;
@@ -38,17 +38,21 @@ begin
                 else v_now end
         where e.executor_id = tick_executor.executor_id and e.finished_at is null;
         v_result.is_alive := found;
+        perform pyengine._drop_expired_waits();
     end if;
 
     v_result.reaped_executors := pyengine._reap_executors();
     v_result.requeued_workflows := pyengine._return_work();
-    v_result.claimable := v_result.is_alive and exists (
-        select 1
-        from pyengine.workflows w
-        where w.status = 'ENQUEUED' and w.queue_name is null
-            and (w.application_name is null or w.application_name = v_executor.application_name)
-            and (not w.version_is_pinned or w.application_version = v_executor.application_version)
-            and pyengine.function_key(w.name, w.class_name, w.config_name) = any (v_executor.functions)
+    v_result.claimable := v_result.is_alive and (
+        exists (
+            select 1
+            from pyengine.workflows w
+            where w.status = 'ENQUEUED' and w.queue_name is null
+                and pyengine._may_run(v_executor, w.application_name, w.application_version, w.version_is_pinned,
+                    w.name, w.class_name, w.config_name)
+        )
+        or exists (select 1 from pyengine._workable_queues(v_executor.application_name, null))
+        or exists (select 1 from pyengine.workflows w where w.status = 'DELAYED' and w.delayed_until <= v_now)
     );
     return next v_result;
 end

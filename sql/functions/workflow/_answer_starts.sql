@@ -1,7 +1,7 @@
--- Say why starts created nothing: refused, fenced, or the id exists. A child start that attaches to an existing
+-- Say why starts created nothing: refused, fenced, too deep a queue, a held deduplication id, or the id exists. A child start that attaches to an existing
 -- workflow of the same function is recorded as the parent's step here.
 -- Locks: none beyond those that start_workflows holds.
-create or replace function pyengine._answer_starts(requests json)
+create or replace function pyengine._answer_starts(requests json, created text[], full_queues text[])
 returns setof pyengine.start_answer
 language plpgsql
 volatile
@@ -15,10 +15,13 @@ begin
         select r.*, w.workflow_id is not null as is_known, w.status, w.lease_token as current_token,
             w.name as known_name, w.class_name as known_class, w.config_name as known_config, w.queue_name as known_queue,
             p.status as parent_status, p.attempt_count as parent_attempt,
-            r.parent_lease_token is not null and p.lease_token is distinct from r.parent_lease_token as is_fenced
+            r.parent_lease_token is not null and p.lease_token is distinct from r.parent_lease_token as is_fenced,
+            (r.queue_name = any (_answer_starts.full_queues)) is true as is_full, d.workflow_id as holder_id
         from pyengine._start_requests(_answer_starts.requests) r
         left join pyengine.workflows w on w.workflow_id = r.workflow_id
         left join pyengine.workflows p on p.workflow_id = r.parent_workflow_id
+        left join pyengine.workflows d on d.queue_name = r.queue_name and d.deduplication_id = r.deduplication_id
+            and d.workflow_id <> r.workflow_id
     ), attached as (
         insert into pyengine.steps (
             workflow_id, step_id, name, attempt, child_workflow_id, started_at, completed_at, serialization
@@ -34,17 +37,23 @@ begin
     select r.item,
         case when r.refusal is not null then r.refusal
             when r.is_fenced and r.parent_status = 'CANCELLED' then 'PE002'
-            when r.is_fenced then 'PE001' end,
+            when r.is_fenced then 'PE001'
+            when not r.is_known and r.is_full then 'PE429'
+            when not r.is_known then 'PE409' end,
         case when r.refusal = 'PE413' then format(
                 'the inputs of workflow %s take %s bytes, more than the limit of %s bytes (max_payload_bytes)',
                 r.workflow_id, octet_length(r.inputs::text), pyengine._payload_limit())
             when r.refusal is not null then
                 'a workflow needs a workflow_id of 1 to 512 bytes that is not blank, a name, inputs and a serialization'
-            when r.is_fenced then format('workflow %s is no longer owned by this run', r.parent_workflow_id) end,
-        r.status, r.known_name, r.known_class, r.known_config, r.known_queue
+            when r.is_fenced then format('workflow %s is no longer owned by this run', r.parent_workflow_id)
+            when not r.is_known and r.is_full then format(
+                'queue %s is full (max_depth): workflow %s was not enqueued, try again later', r.queue_name, r.workflow_id)
+            when not r.is_known then format(
+                'the deduplication id %s of queue %s is held by workflow %s', r.deduplication_id, r.queue_name, r.holder_id) end,
+        r.status, r.known_name, r.known_class, r.known_config, r.known_queue, r.holder_id
     from request r
-    where r.refusal is not null or r.is_fenced
-        or (r.is_known and (r.lease_token is null or r.current_token is distinct from r.lease_token));
+    where r.refusal is not null or r.is_fenced or not r.is_known
+        or (r.workflow_id <> all (_answer_starts.created) and (r.lease_token is null or r.current_token is distinct from r.lease_token));
 end
 $$;
 

@@ -37,7 +37,7 @@ begin
     from changed c;
 
     if v_dead is not null then
-        perform pyengine._wake(array(select pyengine.wait_key('result', d.id) from unnest(v_dead) d (id)));
+        perform pyengine._wake_ended(v_dead, null);
     end if;
     return v_leased;
 end

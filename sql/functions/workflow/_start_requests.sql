@@ -4,7 +4,7 @@ returns table (
     workflow_id text, name text, class_name text, config_name text,
     application_name text, application_version text, version_is_pinned boolean,
     lease_token uuid, max_attempts int,
-    queue_name text, priority int, partition_key text, deduplication_id text, delay_ms double precision,
+    queue_name text, priority int, partition_key text, is_serial boolean, deduplication_id text, delay_ms double precision,
     parent_workflow_id text, parent_lease_token uuid, parent_step_id int, step_name text,
     reject_known_id boolean, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb,
     timeout_ms double precision, serialization text, inputs json,
@@ -17,6 +17,8 @@ as $$
         case
             when r.workflow_id is null or pg_catalog.btrim(r.workflow_id) = '' then 'PE400'
             when pg_catalog.octet_length(r.workflow_id) > 512 then 'PE400'
+            when pg_catalog.octet_length(r.partition_key) > 512 or pg_catalog.octet_length(r.deduplication_id) > 512
+                or pg_catalog.octet_length(r.queue_name) > 255 or r.priority < 0 then 'PE400'
             when r.name is null or r.inputs is null or r.serialization is null then 'PE400'
             when pg_catalog.octet_length(r.inputs::text) > 65536
                 and pg_catalog.octet_length(r.inputs::text) > pyengine._payload_limit() then 'PE413'
@@ -25,7 +27,7 @@ as $$
         workflow_id text, name text, class_name text, config_name text,
         application_name text, application_version text, version_is_pinned boolean,
         lease_token uuid, max_attempts int,
-        queue_name text, priority int, partition_key text, deduplication_id text, delay_ms double precision,
+        queue_name text, priority int, partition_key text, is_serial boolean, deduplication_id text, delay_ms double precision,
         parent_workflow_id text, parent_lease_token uuid, parent_step_id int, step_name text,
         reject_known_id boolean, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb,
         timeout_ms double precision, serialization text, inputs json

@@ -13,6 +13,7 @@ as $$
 declare
     v_now timestamptz := pyengine.now();
     v_cancelled text[];
+    v_queue_names text[];
 begin
     with wanted as materialized (
         select distinct i.workflow_id
@@ -25,11 +26,13 @@ begin
         from wanted i
         where w.workflow_id = i.workflow_id
             and w.status in ('PENDING', 'ENQUEUED', 'DELAYED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
-        returning w.workflow_id
+        returning w.workflow_id, w.queue_name
     )
-    select array_agg(c.workflow_id) into v_cancelled from cancelled c;
+    select array_agg(c.workflow_id), array_agg(distinct c.queue_name) filter (where c.queue_name is not null)
+    into v_cancelled, v_queue_names
+    from cancelled c;
 
-    perform pyengine._wake(array(select pyengine.wait_key('result', c.id) from unnest(v_cancelled) c (id)));
+    perform pyengine._wake_ended(v_cancelled, v_queue_names);
     return query select c.id from unnest(v_cancelled) c (id);
 end
 $$;

@@ -1,13 +1,15 @@
--- Hand runnable workflows to an executor, each with its input and whole history, under the given lease token.
--- Locks: the claimed workflow rows (no key update, skipping locked ones).
+-- Hand runnable workflows to an executor, each with its input and whole history, under the given lease token:
+-- those without a queue first, then from the application's queues, as much as their limits allow.
+-- Locks: the rows of limited queues that have work (in name order), then the claimed workflow rows (no key update,
+-- skipping locked ones).
 --
 -- A repeated call with the same lease token returns what the first call claimed, so a lost reply strands nothing.
--- A workflow that has used up its attempts is dead-lettered instead of claimed. When nothing is claimable and a
--- channel is given, the channel is registered as waiting for work.
+-- A workflow that has used up its attempts is dead-lettered instead of claimed.
 create or replace function pyengine.claim_workflows(
     executor_id bigint,
     lease_token uuid,
     claim_limit int,
+    queue_names text[] default null,
     channel text default null
 )
 returns setof pyengine.claimed_workflow
@@ -19,16 +21,17 @@ set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-    v_executor record;
-    v_candidates text[];
+    v_executor pyengine.executors;
     v_claimed text[];
+    v_queue pyengine.queues;
+    v_picked text[];
 begin
-    select e.application_name, e.application_version, e.functions
+    select e.*
     into v_executor
     from pyengine.executors e
     where e.executor_id = claim_workflows.executor_id and e.finished_at is null;
     if not found then
-        raise exception using errcode = 'PE001',
+        raise exception using errcode = 'PE003',
             message = format('executor %s is no longer registered', claim_workflows.executor_id),
             detail = json_build_object('executor_id', claim_workflows.executor_id)::text;
     end if;
@@ -38,26 +41,28 @@ begin
         where w.executor_id = claim_workflows.executor_id and w.status = 'PENDING'
             and w.lease_token = claim_workflows.lease_token
     );
-    if v_claimed = '{}' then
-        v_candidates := array(
-            select w.workflow_id
-            from pyengine.workflows w
-            where w.status = 'ENQUEUED' and w.queue_name is null
-                and (w.application_name is null or w.application_name = v_executor.application_name)
-                and (not w.version_is_pinned or w.application_version = v_executor.application_version)
-                and pyengine.function_key(w.name, w.class_name, w.config_name) = any (v_executor.functions)
-            order by w.priority, w.created_at, w.workflow_id
-            limit claim_workflows.claim_limit
-            for no key update skip locked
-        );
-        v_claimed := pyengine._lease_workflows(v_candidates, claim_workflows.executor_id, claim_workflows.lease_token);
+    if v_claimed <> '{}' then
+        return query select c.* from pyengine._describe_claims(v_claimed) c;
+        return;
     end if;
 
-    if v_claimed = '{}' and v_candidates = '{}' and claim_workflows.channel is not null then
-        perform pyengine._await_keys(array[pyengine.wait_key('work', '')], claim_workflows.channel);
+    perform pyengine._promote_delayed();
+    v_picked := pyengine._pick_from_order(null, v_executor, claim_workflows.claim_limit);
+    for v_queue in
+        select q.* from pyengine._lock_queues(v_executor, claim_workflows.queue_names) q order by random()
+    loop
+        exit when cardinality(v_picked) >= claim_workflows.claim_limit;
+        v_picked := v_picked || pyengine._pick_from_queue(
+            v_queue, v_executor, claim_workflows.claim_limit - cardinality(v_picked));
+    end loop;
+
+    if v_picked <> '{}' then
+        v_claimed := pyengine._lease_workflows(v_picked, claim_workflows.executor_id, claim_workflows.lease_token);
+        perform pyengine.forget_waits(
+            pyengine._work_keys(v_executor.application_name, claim_workflows.queue_names), claim_workflows.channel);
+        return query select c.* from pyengine._describe_claims(v_claimed) c;
     end if;
-    return query select c.* from pyengine._describe_claims(v_claimed) c;
 end
 $$;
 
-comment on function pyengine.claim_workflows is 'Hands up to claim_limit runnable workflows to an executor, with inputs and history, under one lease token; idempotent per token.';
+comment on function pyengine.claim_workflows is 'Hands up to claim_limit runnable workflows to an executor, with inputs and history, under one lease token; idempotent per token. queue_names restricts the queues; the waits of channel for work are taken back when something is claimed.';

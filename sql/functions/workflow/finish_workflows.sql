@@ -1,4 +1,5 @@
--- Record how workflows ended: SUCCESS with an output, or ERROR with an error. Wakes those who wait for the result.
+-- Record how workflows ended: SUCCESS with an output, or ERROR with an error. Wakes those who wait for the result,
+-- and who waits for a free place in the queue.
 -- Locks: the workflow rows (no key update, in id order).
 --
 -- Answers only for outcomes that it refused. A repeated call with the same lease token and outcome is refused as
@@ -18,7 +19,8 @@ declare
     v_now timestamptz := pyengine.now();
     v_asked int;
     v_finished int[];
-    v_keys bigint[];
+    v_ids text[];
+    v_queue_names text[];
 begin
     with request as materialized (
         select r.*
@@ -30,13 +32,14 @@ begin
             lease_token = null, deduplication_id = null, finished_at = v_now, updated_at = v_now
         from (select q.* from request q where q.refusal is null order by q.workflow_id) r
         where w.workflow_id = r.workflow_id and w.lease_token = r.lease_token
-        returning r.item, pyengine.wait_key('result', w.workflow_id) as wait_key
+        returning r.item, w.workflow_id, w.queue_name
     )
-    select (select count(*) from request), coalesce(array_agg(f.item), '{}'), array_agg(f.wait_key)
-    into v_asked, v_finished, v_keys
+    select (select count(*) from request), coalesce(array_agg(f.item), '{}'), array_agg(f.workflow_id),
+        array_agg(distinct f.queue_name) filter (where f.queue_name is not null)
+    into v_asked, v_finished, v_ids, v_queue_names
     from finished f;
 
-    perform pyengine._wake(v_keys);
+    perform pyengine._wake_ended(v_ids, v_queue_names);
 
     if cardinality(v_finished) < v_asked then
         return query select a.* from pyengine._answer_finishes(finish_workflows.requests, v_finished) a;

@@ -12,6 +12,7 @@ set enable_mergejoin = off
 as $$
 declare
     v_released text[];
+    v_work_keys bigint[];
 begin
     with request as materialized (
         select r.workflow_id, r.lease_token
@@ -22,13 +23,13 @@ begin
         set status = 'ENQUEUED', lease_token = null, updated_at = pyengine.now()
         from request r
         where w.workflow_id = r.workflow_id and w.lease_token = r.lease_token
-        returning w.workflow_id
+        returning w.workflow_id, w.queue_name
     )
-    select array_agg(r.workflow_id) into v_released from released r;
+    select array_agg(r.workflow_id), array_agg(distinct pyengine.wait_key('work', coalesce(r.queue_name, '')))
+    into v_released, v_work_keys
+    from released r;
 
-    if v_released is not null then
-        perform pyengine._wake(array[pyengine.wait_key('work', '')]);
-    end if;
+    perform pyengine._wake(v_work_keys);
     return query select r.id from unnest(v_released) r (id);
 end
 $$;

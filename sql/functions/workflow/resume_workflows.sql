@@ -29,7 +29,7 @@ begin
     select array_agg(r.workflow_id) into v_resumed from resumed r;
 
     if v_resumed is not null then
-        perform pyengine._wake(array[pyengine.wait_key('work', '')]);
+        perform pyengine._wake(array[pyengine.wait_key('work', coalesce(resume_workflows.queue_name, ''))]);
     end if;
     return query select r.id from unnest(v_resumed) r (id);
 end

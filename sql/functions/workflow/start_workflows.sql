@@ -1,6 +1,7 @@
 -- Start workflows, each under its own id: as PENDING with a lease, or as ENQUEUED or DELAYED for others to claim.
 -- A child start names its parent's lease, and is recorded as a step of the parent in the same commit.
--- Locks: the parents (no key update, in id order), then the new rows (in id order).
+-- Locks: the rows of queues with a depth limit (in name order), the parents (no key update, in id order), then the
+-- new rows (in id order).
 --
 -- Refuses with PE003 under an executor that is no longer registered: whoever was declared dead registers anew first.
 -- Answers only for starts that created nothing. A repeated call with the same lease token is a repeated call,
@@ -17,7 +18,9 @@ as $$
 declare
     v_now timestamptz := pyengine.now();
     v_asked int;
-    v_created int;
+    v_created text[];
+    v_full_queues text[] := '{}';
+    v_work_keys bigint[];
 begin
     if start_workflows.executor_id is not null and not exists (
         select 1 from pyengine.executors e
@@ -25,9 +28,13 @@ begin
     ) then
         return query
         select r.item, 'PE003', format('executor %s is no longer registered', start_workflows.executor_id),
-            null::text, null::text, null::text, null::text, null::text
+            null::text, null::text, null::text, null::text, null::text, null::text
         from pyengine._start_requests(start_workflows.requests) r;
         return;
+    end if;
+
+    if strpos(start_workflows.requests::text, '"queue_name"') > 0 then
+        v_full_queues := pyengine._prepare_enqueue(start_workflows.requests);
     end if;
 
     with request as materialized (
@@ -48,7 +55,7 @@ begin
             workflow_id, status, name, class_name, config_name,
             application_name, application_version, version_is_pinned,
             executor_id, lease_token, attempt_count, max_attempts,
-            queue_name, priority, partition_key, deduplication_id,
+            queue_name, priority, partition_key, is_serial, deduplication_id,
             parent_workflow_id, authenticated_user, assumed_role, authenticated_roles, attributes,
             timeout, deadline_at, delayed_until, created_at, updated_at, started_at,
             serialization, inputs
@@ -60,7 +67,7 @@ begin
             r.application_name, r.application_version, coalesce(r.version_is_pinned, false),
             case when r.lease_token is not null then start_workflows.executor_id end,
             r.lease_token, (r.lease_token is not null)::int, r.max_attempts,
-            r.queue_name, coalesce(r.priority, 0), r.partition_key, r.deduplication_id,
+            r.queue_name, coalesce(r.priority, 0), r.partition_key, coalesce(r.is_serial, false), r.deduplication_id,
             r.parent_workflow_id, r.authenticated_user, r.assumed_role,
             case when r.authenticated_roles is not null
                 then array(select json_array_elements_text(r.authenticated_roles)) end,
@@ -77,9 +84,10 @@ begin
         left join parent p on p.item = r.item
         where r.refusal is null
             and (r.parent_lease_token is null or p.lease_token = r.parent_lease_token)
+            and (r.queue_name = any (v_full_queues)) is not true
         order by r.workflow_id
-        on conflict on constraint workflows_pkey do nothing
-        returning workflow_id
+        on conflict do nothing
+        returning workflow_id, status, queue_name
     ), recorded as (
         insert into pyengine.steps (
             workflow_id, step_id, name, attempt, child_workflow_id, started_at, completed_at, serialization
@@ -92,10 +100,16 @@ begin
         where r.parent_step_id is not null
         on conflict on constraint steps_pkey do nothing
     )
-    select (select count(*) from request), (select count(*) from created) into v_asked, v_created;
+    select (select count(*) from request), coalesce(array_agg(c.workflow_id), '{}'),
+        array_agg(distinct pyengine.wait_key('work', coalesce(c.queue_name, ''))) filter (where c.status = 'ENQUEUED')
+    into v_asked, v_created, v_work_keys
+    from created c;
 
-    if v_created < v_asked then
-        return query select a.* from pyengine._answer_starts(start_workflows.requests) a;
+    if v_work_keys is not null then
+        perform pyengine._wake(v_work_keys);
+    end if;
+    if cardinality(v_created) < v_asked then
+        return query select a.* from pyengine._answer_starts(start_workflows.requests, v_created, v_full_queues) a;
     end if;
 end
 $$;

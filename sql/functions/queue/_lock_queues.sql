@@ -1,0 +1,35 @@
+-- The queues that an executor may claim from now and that have claimable work; those with limits are locked.
+-- Locks: the rows of limited queues (in name order), until the end of the claim: whoever claims from a limited queue
+-- is alone, whatever arrives meanwhile and whatever versions share the queue.
+--
+-- The lock is an update, so that under repeatable read a claim that waited for another fails and is repeated,
+-- instead of counting in an old snapshot.
+create or replace function pyengine._lock_queues(executor pyengine.executors, queue_names text[])
+returns setof pyengine.queues
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+begin
+    update pyengine.queues q
+    set claim_count = q.claim_count + 1
+    from (
+        select n.queue_name
+        from pyengine._workable_queues((_lock_queues.executor).application_name, _lock_queues.queue_names) n
+        where n.is_limited
+        order by n.queue_name
+    ) limited
+    where q.queue_name = limited.queue_name;
+
+    return query
+    select q.*
+    from pyengine._workable_queues((_lock_queues.executor).application_name, _lock_queues.queue_names) n
+    join pyengine.queues q on q.queue_name = n.queue_name;
+end
+$$;
+
+comment on function pyengine._lock_queues is 'The queues an executor may claim from and that have work; those with limits are locked until the end of the transaction.';

@@ -1,0 +1,20 @@
+-- Whether an executor can run a workflow: its application, its version if that is pinned, and its function.
+create or replace function pyengine._may_run(
+    executor pyengine.executors,
+    application_name text,
+    application_version text,
+    version_is_pinned boolean,
+    name text,
+    class_name text,
+    config_name text
+)
+returns boolean
+language sql
+stable
+as $$
+    select (application_name is null or application_name = (executor).application_name)
+        and (not version_is_pinned or application_version = (executor).application_version)
+        and pyengine.function_key(name, class_name, config_name) = any ((executor).functions)
+$$;
+
+comment on function pyengine._may_run is 'Whether an executor can run a workflow.';

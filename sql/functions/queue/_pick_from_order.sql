@@ -1,0 +1,45 @@
+-- Choose and lock claimable workflows of a queue (null: without a queue) by priority and age, whatever their keys.
+-- Workflows that must be served key by key are left out. Locks: the workflow rows (no key update, skipping locked ones).
+create or replace function pyengine._pick_from_order(
+    queue_name text,
+    executor pyengine.executors,
+    pick_limit int,
+    keyless_only boolean default false
+)
+returns text[]
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_sort = off
+set plan_cache_mode = force_generic_plan
+as $$
+begin
+    if _pick_from_order.queue_name is null then
+        return array(
+            select w.workflow_id
+            from pyengine.workflows w
+            where w.status = 'ENQUEUED' and w.queue_name is null
+                and pyengine._may_run(_pick_from_order.executor, w.application_name, w.application_version,
+                    w.version_is_pinned, w.name, w.class_name, w.config_name)
+            order by w.priority, w.created_at, w.workflow_id
+            limit _pick_from_order.pick_limit
+            for no key update skip locked
+        );
+    end if;
+    return array(
+        select w.workflow_id
+        from pyengine.workflows w
+        where w.status = 'ENQUEUED' and w.queue_name = _pick_from_order.queue_name
+            and (w.partition_key is null or not (_pick_from_order.keyless_only or w.is_serial))
+            and pyengine._may_run(_pick_from_order.executor, w.application_name, w.application_version,
+                w.version_is_pinned, w.name, w.class_name, w.config_name)
+        order by w.priority, w.created_at, w.workflow_id
+        limit _pick_from_order.pick_limit
+        for no key update skip locked
+    );
+end
+$$;
+
+comment on function pyengine._pick_from_order is 'Chooses and locks claimable workflows of a queue by priority and age.';

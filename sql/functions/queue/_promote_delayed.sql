@@ -1,0 +1,32 @@
+-- Make delayed workflows that are due claimable.
+-- Locks: the workflow rows (no key update, skipping locked ones).
+create or replace function pyengine._promote_delayed()
+returns int
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+as $$
+declare
+    v_due text[];
+begin
+    v_due := array(
+        select w.workflow_id
+        from pyengine.workflows w
+        where w.status = 'DELAYED' and w.delayed_until <= pyengine.now()
+        order by w.delayed_until
+        limit 1000
+        for no key update skip locked
+    );
+    if v_due = '{}' then
+        return 0;
+    end if;
+    update pyengine.workflows w
+    set status = 'ENQUEUED', updated_at = pyengine.now()
+    where w.workflow_id = any (v_due);
+    return cardinality(v_due);
+end
+$$;
+
+comment on function pyengine._promote_delayed is 'Makes up to 1000 delayed workflows that are due claimable; returns how many.';

@@ -1,0 +1,44 @@
+-- How many workflows of a queue may start now in this executor. The caller holds the queue's lock if it has limits.
+--
+-- What runs is counted executor by executor, which needs no index by queue: a workflow that runs belongs to an
+-- executor whose work is not returned.
+create or replace function pyengine._queue_room(queue pyengine.queues, executor pyengine.executors)
+returns int
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+declare
+    v_running int;
+    v_running_here int;
+    v_room int := 2147483647;
+begin
+    if num_nonnulls((_queue_room.queue).concurrency, (_queue_room.queue).worker_concurrency) > 0 then
+        select coalesce(sum(r.running), 0),
+            coalesce(sum(r.running) filter (where e.executor_id = (_queue_room.executor).executor_id), 0)
+        into v_running, v_running_here
+        from pyengine.executors e
+        cross join lateral (
+            select count(*) as running
+            from pyengine.workflows w
+            where w.status = 'PENDING' and w.executor_id = e.executor_id
+                and w.queue_name = (_queue_room.queue).queue_name
+        ) r
+        where not e.work_is_returned;
+        v_room := least((_queue_room.queue).concurrency - v_running,
+            (_queue_room.queue).worker_concurrency - v_running_here);
+    end if;
+    if (_queue_room.queue).limiter_limit is not null then
+        v_room := least(v_room, (_queue_room.queue).limiter_limit - pyengine._starts_in_window(
+            (_queue_room.queue).queue_name, null, (_queue_room.queue).limiter_period,
+            (_queue_room.queue).last_started_at));
+    end if;
+    return v_room;
+end
+$$;
+
+comment on function pyengine._queue_room is 'How many workflows of a queue may start now in this executor.';

@@ -1,0 +1,65 @@
+-- Register a queue, or change it. on_conflict: always_update overwrites the limits, never_update leaves them.
+-- Locks: the queue row.
+create or replace function pyengine.register_queue(
+    queue_name text,
+    application_name text default null,
+    worker_concurrency int default null,
+    concurrency int default null,
+    partition_concurrency int default null,
+    partition_worker_concurrency int default null,
+    limiter_limit int default null,
+    limiter_period_seconds double precision default null,
+    partition_limiter_limit int default null,
+    partition_limiter_period_seconds double precision default null,
+    polling_interval_seconds double precision default 1,
+    max_depth int default null,
+    on_conflict text default 'always_update'
+)
+returns setof pyengine.queues
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_owner text;
+begin
+    perform pyengine._check_queue_name(register_queue.queue_name);
+    if register_queue.on_conflict not in ('always_update', 'never_update') then
+        raise exception using errcode = 'PE400',
+            message = format('on_conflict is %s: use always_update or never_update', register_queue.on_conflict);
+    end if;
+
+    insert into pyengine.queues (queue_name, application_name, created_at, updated_at)
+    values (register_queue.queue_name, register_queue.application_name, v_now, v_now)
+    on conflict on constraint queues_pkey do nothing;
+    if found or register_queue.on_conflict = 'always_update' then
+        select q.application_name into v_owner
+        from pyengine.queues q where q.queue_name = register_queue.queue_name for no key update;
+        if v_owner <> register_queue.application_name then
+            raise exception using errcode = 'PE409',
+                message = format('queue %s belongs to application %s', register_queue.queue_name, v_owner),
+                detail = json_build_object('queue_name', register_queue.queue_name)::text;
+        end if;
+        update pyengine.queues q
+        set worker_concurrency = register_queue.worker_concurrency,
+            concurrency = register_queue.concurrency,
+            partition_concurrency = register_queue.partition_concurrency,
+            partition_worker_concurrency = register_queue.partition_worker_concurrency,
+            limiter_limit = register_queue.limiter_limit,
+            limiter_period = make_interval(secs => register_queue.limiter_period_seconds),
+            partition_limiter_limit = register_queue.partition_limiter_limit,
+            partition_limiter_period = make_interval(secs => register_queue.partition_limiter_period_seconds),
+            polling_interval = make_interval(secs => register_queue.polling_interval_seconds),
+            max_depth = register_queue.max_depth,
+            application_name = coalesce(q.application_name, register_queue.application_name),
+            updated_at = v_now
+        where q.queue_name = register_queue.queue_name;
+        perform pyengine._wake(array[pyengine.wait_key('work', register_queue.queue_name)]);
+    end if;
+    return query select q.* from pyengine.queues q where q.queue_name = register_queue.queue_name;
+end
+$$;
+
+comment on function pyengine.register_queue is 'Registers a queue with its limits (null is no limit), or changes it; all processes follow at their next claim.';
