@@ -3,10 +3,17 @@
 from pyengine import errors as error
 from pyengine._version import __version__
 from pyengine.config import DBOSConfig
-from pyengine.context import SetWorkflowID, WorkflowIDReusePolicy
+from pyengine.context import (
+    DuplicationPolicy,
+    SetEnqueueOptions,
+    SetWorkflowID,
+    WorkflowIDReusePolicy,
+)
 from pyengine.dbos import DBOS
 from pyengine.decorators import DBOSConfiguredInstance, StepOptions
+from pyengine.enqueue_options import EnqueueOptions
 from pyengine.handles import WorkflowHandle, WorkflowHandleAsync
+from pyengine.queues import Queue
 from pyengine.reservations import StepReservation
 from pyengine.serialization import (
     DBOSPortableJSONSerializer,
@@ -26,8 +33,12 @@ __all__ = [
     "DBOSConfig",
     "DBOSConfiguredInstance",
     "DBOSPortableJSONSerializer",
+    "DuplicationPolicy",
+    "EnqueueOptions",
     "PortableWorkflowError",
+    "Queue",
     "Serializer",
+    "SetEnqueueOptions",
     "SetWorkflowID",
     "StepInfo",
     "StepOptions",

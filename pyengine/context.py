@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Literal
 
@@ -18,6 +19,9 @@ from pyengine.runs import Identity, WorkflowRun
 _logger = logging.getLogger("pyengine")
 
 WorkflowIDReusePolicy = Literal["return-existing", "reject"]
+DuplicationPolicy = Literal["reject", "return-existing"]
+
+MAX_PRIORITY = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +42,24 @@ class ChosenID:
 
 
 @dataclass(frozen=True, slots=True)
+class EnqueueChoice:
+    """How workflows are enqueued in a block."""
+
+    deduplication_id: str | None = None
+    priority: int | None = None
+    app_version: str | None = None
+    queue_partition_key: str | None = None
+    delay_seconds: float | None = None
+    duplication_policy: DuplicationPolicy | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """What the surrounding blocks say about workflows that are started in them."""
 
     chosen_id: ChosenID | None = None
     identity: Identity | None = None
+    enqueue: EnqueueChoice | None = None
 
 
 _NO_OPTIONS = Options()
@@ -150,7 +167,74 @@ class SetWorkflowID(_OptionsBlock):
         self._policy = workflow_id_reuse_policy
 
     def _change(self, options: Options) -> Options:
-        return Options(ChosenID(self._wfid, self._policy), options.identity)
+        return replace(options, chosen_id=ChosenID(self._wfid, self._policy))
+
+
+class SetEnqueueOptions(_OptionsBlock):
+    """Say how workflows are enqueued in the block; the six options are set together.
+
+    Args:
+        deduplication_id: At most one active workflow of a queue has this id.
+        priority: 1 to 2147483647, smaller first; unset is before all.
+        app_version: Only processes of this application version run it.
+        queue_partition_key: The key of a partitioned queue.
+        delay_seconds: Not before this time has passed.
+        duplication_policy: When the deduplication id is held: "reject" (the default) raises
+            DBOSQueueDeduplicatedError, "return-existing" gives the holder's handle.
+
+    Raises:
+        DBOSException: An option is out of range, or two don't go together.
+    """
+
+    def __init__(
+        self,
+        *,
+        deduplication_id: str | None = None,
+        priority: int | None = None,
+        app_version: str | None = None,
+        queue_partition_key: str | None = None,
+        delay_seconds: float | None = None,
+        duplication_policy: DuplicationPolicy | None = None,
+    ) -> None:
+        super().__init__()
+        self._choice = EnqueueChoice(
+            deduplication_id,
+            priority,
+            app_version,
+            queue_partition_key,
+            delay_seconds,
+            duplication_policy,
+        )
+        check_enqueue_choice(self._choice)
+
+    def _change(self, options: Options) -> Options:
+        return replace(options, enqueue=self._choice)
+
+
+def check_enqueue_choice(choice: EnqueueChoice) -> None:
+    """Refuse options that can't be used for an enqueue.
+
+    Raises:
+        DBOSException: Names the option, what is wrong with it, and what to do.
+    """
+    if choice.priority is not None and not 1 <= choice.priority <= MAX_PRIORITY:
+        raise DBOSException(
+            f"priority is {choice.priority}: it must be between 1 and {MAX_PRIORITY}, smaller is first"
+        )
+    if choice.delay_seconds is not None and not 0 <= choice.delay_seconds < math.inf:
+        raise DBOSException(
+            f"delay_seconds is {choice.delay_seconds}: it must be finite and not negative"
+        )
+    if choice.deduplication_id is not None and choice.queue_partition_key is not None:
+        raise DBOSException(
+            "deduplication_id and queue_partition_key can't be used together: choose one"
+        )
+    if choice.duplication_policy not in (None, "reject", "return-existing"):
+        raise DBOSException(
+            f"duplication_policy is {choice.duplication_policy!r}: use 'reject' or 'return-existing'"
+        )
+    if choice.duplication_policy == "return-existing" and choice.deduplication_id is None:
+        raise DBOSException("duplication_policy 'return-existing' needs a deduplication_id")
 
 
 def check_workflow_id(workflow_id: object) -> None:

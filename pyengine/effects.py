@@ -33,11 +33,13 @@ class Await:
     """Wait until `call(channel)` returns rows, and return them; the call registers the channel as waiting.
 
     `keys` (kind, id) say what wakes the wait. Without rows after `timeout` seconds the result is an empty list.
+    The run `waiter` takes no slot of the process meanwhile.
     """
 
     call: Callable[[str | None], Call[Any]]
     keys: Sequence[tuple[str, str]]
     timeout: float | None = None
+    waiter: WorkflowRun | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -48,6 +50,7 @@ class AwaitLocal:
     """
 
     workflow_id: str
+    waiter: WorkflowRun | None = None
 
 
 @dataclass(slots=True, frozen=True)

@@ -67,6 +67,7 @@ __all__ = [
     "DBOSConflictingWorkflowError",
     "DBOSErrorCode",
     "DBOSException",
+    "DBOSExecutorGoneError",
     "DBOSInitializationError",
     "DBOSInvalidArgumentError",
     "DBOSMaxStepRetriesExceeded",
@@ -439,6 +440,10 @@ class DBOSPayloadTooLargeError(_EngineRefusal, sqlstate="PE413"):
     """An input, output, message or event is larger or deeper than the limit."""
 
     _code = DBOSErrorCode.PayloadTooLarge
+
+
+class DBOSExecutorGoneError(_EngineRefusal, sqlstate="PE003"):
+    """This process was declared dead while it was silent; it registers anew."""
 
 
 class DBOSBackpressureError(_EngineRefusal, sqlstate="PE429"):

@@ -15,7 +15,6 @@ from pyengine.context import (
     Scope,
     current_options,
     current_run,
-    current_scope,
     entered,
     take_chosen_id,
 )
@@ -31,7 +30,10 @@ from pyengine.errors import (
 from pyengine.flows.steps import record_operation
 from pyengine.flows.workflows import (
     Application,
+    Placement,
+    Started,
     StartRequest,
+    Target,
     await_result,
     record_result,
     run_workflow,
@@ -62,12 +64,6 @@ class Prepared:
     body: Callable[[], Any]
     parent: WorkflowRun | None
     step_id: int | None
-    recorded_child: str | None = None
-
-    @property
-    def workflow_id(self) -> str:
-        """The id it has, or had when its start was recorded."""
-        return self.recorded_child or self.request.workflow_id
 
 
 class Runtime:
@@ -97,78 +93,112 @@ class Runtime:
         return await self.engine.drivers.run_async(flow)
 
     def prepare(
-        self, workflow: RegisteredWorkflow, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+        self,
+        workflow: RegisteredWorkflow,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        placement: Placement | None = None,
+        app_version: str | None = None,
     ) -> Prepared:
-        """Number, name and encode a start; nothing is stored when this raises.
+        """Number, name and encode a start, or with a placement an enqueue; nothing is stored when this raises.
 
         Raises:
             AssertionError: Called inside a step.
             DBOSSerializationError: An argument can't be stored.
         """
-        scope = current_scope()
-        if scope is not None and scope.step is not None:
-            raise AssertionError(
-                f"workflow {workflow.name} was called inside a step: start workflows from the workflow's body"
-            )
-        parent = current_run()
         chosen = take_chosen_id()
         target, stored_args = workflow.target(args)
-        tag = workflow.serialization or self.codec.default_tag
-        inputs = self.codec.encode_arguments(stored_args, dict(kwargs), tag)
+        prepared = self.prepare_by_name(
+            target,
+            stored_args,
+            kwargs,
+            placement,
+            tag=workflow.serialization,
+            app_version=app_version,
+            chosen=chosen,
+        )
+        return replace(prepared, body=_body(workflow, prepared.run, args, kwargs))
+
+    def prepare_by_name(
+        self,
+        target: Target,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        placement: Placement | None,
+        *,
+        tag: str | None = None,
+        app_version: str | None = None,
+        chosen: ChosenID | None = None,
+        identity: Identity | None = None,
+    ) -> Prepared:
+        """As `prepare`, for a function that need not be registered here."""
+        parent = _starting_run(target.name)
+        tag = tag or self.codec.default_tag
+        inputs = self.codec.encode_arguments(args, dict(kwargs), tag)
         step_id = None if parent is None else parent.next_step_id()
         request = StartRequest(
             workflow_id=_workflow_id(chosen, parent, step_id),
             target=target,
-            application=self.application,
+            application=self._application(app_version),
             inputs=inputs,
             serialization=tag,
-            lease_token=str(uuid.uuid4()),
-            identity=_identity(parent),
+            lease_token=None if placement is not None else str(uuid.uuid4()),
+            identity=identity or _identity(parent),
             reject_known_id=chosen is not None and chosen.reuse_policy == "reject",
+            placement=placement,
         )
         run = WorkflowRun(
             workflow_id=request.workflow_id,
             name=target.name,
-            lease_token=request.lease_token,
+            lease_token=request.lease_token or "",
             codec=self.codec,
             serialization=tag,
             identity=request.identity,
         )
-        return Prepared(request, run, _body(workflow, run, args, kwargs), parent, step_id)
+        return Prepared(request, run, _no_body, parent, step_id)
+
+    def _application(self, version: str | None) -> Application:
+        """The application as the starter: a version that was asked for is pinned."""
+        if version is None:
+            return self.application
+        return replace(self.application, version=version, version_is_pinned=True)
 
     def call(self, prepared: Prepared) -> Flow[Any]:
         """A direct call: start, run here, and return the outcome; an existing workflow is waited for."""
         parent = prepared.parent
         result_id = None if parent is None else parent.next_step_id()
-        prepared = _with_recorded_child(prepared)
-        created = yield from self._start(prepared)
+        started = yield from self._start(prepared)
         try:
-            output = yield from self._run_or_follow(prepared, created=created)
+            output = yield from self._run_or_follow(prepared, started)
         except Exception:
             if parent is not None and result_id is not None:
-                yield from record_result(parent, prepared.workflow_id, result_id)
+                yield from record_result(parent, started.workflow_id, result_id)
             raise
         if parent is not None and result_id is not None:
-            yield from record_result(parent, prepared.workflow_id, result_id)
+            yield from record_result(parent, started.workflow_id, result_id)
         return output
 
     def start(self, prepared: Prepared, workflow: RegisteredWorkflow) -> Flow[str]:
         """A start in the background: durable when it returns. The id of the workflow."""
-        prepared = _with_recorded_child(prepared)
-        if (yield from self._start(prepared)):
+        started = yield from self._start(prepared)
+        if started.is_new:
             self._spawn(prepared.run, prepared.body, is_async=workflow.is_async)
-        return prepared.workflow_id
+        return started.workflow_id
+
+    def enqueue(self, prepared: Prepared) -> Flow[str]:
+        """An enqueue: durable when it returns, and run by whichever process claims it. The id of the workflow."""
+        return (yield from self._start(prepared)).workflow_id
 
     def start_here(self, prepared: Prepared, workflow: RegisteredWorkflow) -> Flow[str]:
         """As `start`; a coroutine workflow runs on the running loop, untouched by the caller's cancellation."""
-        prepared = _with_recorded_child(prepared)
-        if (yield from self._start(prepared)):
+        started = yield from self._start(prepared)
+        if started.is_new:
             if workflow.is_async:
                 local = self._begin(prepared.run, asyncio.get_running_loop())
                 self._spawn_task(local, prepared.body)
             else:
                 self._spawn(prepared.run, prepared.body, is_async=False)
-        return prepared.workflow_id
+        return started.workflow_id
 
     def execute_claimed(self, claimed: ClaimedWorkflow, lease_token: str) -> None:
         """Run a claimed workflow in the background; called on the dispatcher's thread."""
@@ -199,7 +229,7 @@ class Runtime:
         """The result of another workflow; in a workflow, noted as a step when the wait is over."""
         run = current_run()
         try:
-            output = yield from await_result(workflow_id, self.codec)
+            output = yield from await_result(workflow_id, self.codec, run)
         except Exception:
             if run is not None:
                 yield from record_result(run, workflow_id, run.next_step_id())
@@ -215,7 +245,7 @@ class Runtime:
             return (yield from await_result(workflow_id, self.codec))
         step_id = run.next_step_id()
         try:
-            output = yield from await_result(workflow_id, self.codec)
+            output = yield from await_result(workflow_id, self.codec, run)
         except Exception:
             yield from record_result(run, workflow_id, step_id)
             raise
@@ -258,25 +288,27 @@ class Runtime:
         rows: list[WorkflowRow] = yield calls.find_workflows(workflow_ids=[workflow_id])
         return status_of(rows[0], self.codec) if rows else None
 
-    def _start(self, prepared: Prepared) -> Flow[bool]:
-        if prepared.recorded_child is not None:
-            return False
+    def _start(self, prepared: Prepared) -> Flow[Started]:
+        recorded = _recorded_child(prepared)
+        if recorded is not None:
+            return Started(recorded, is_new=False)
         try:
             return (yield from start_workflow(prepared.request, prepared.parent, prepared.step_id))
         except (Exception, DBOSBaseException):
             raise
         except BaseException:
-            write = start_write(prepared.request, prepared.parent, prepared.step_id)
-            self.engine.give_back(prepared.run, write)
+            if prepared.request.placement is None:
+                write = start_write(prepared.request, prepared.parent, prepared.step_id)
+                self.engine.give_back(prepared.run, write)
             raise
 
-    def _run_or_follow(self, prepared: Prepared, *, created: bool) -> Flow[Any]:
-        if created:
+    def _run_or_follow(self, prepared: Prepared, started: Started) -> Flow[Any]:
+        if started.is_new:
             try:
                 return (yield from self._tracked(self._begin(prepared.run), prepared.body))
             except DBOSBaseException:
-                _logger.debug("following workflow %s after a lost run", prepared.workflow_id)
-        return (yield from await_result(prepared.workflow_id, self.codec))
+                _logger.debug("following workflow %s after a lost run", started.workflow_id)
+        return (yield from await_result(started.workflow_id, self.codec, prepared.parent))
 
     def _tracked(self, local: LocalRun, body: Callable[[], Any]) -> Flow[Any]:
         with local:
@@ -315,6 +347,24 @@ class Runtime:
             _log_end(local.run, error)
 
 
+def _starting_run(name: str) -> WorkflowRun | None:
+    """The run whose body starts a workflow; None outside workflows.
+
+    Raises:
+        AssertionError: A step is running.
+    """
+    scope = current_scope()
+    if scope is not None and scope.step is not None:
+        raise AssertionError(
+            f"workflow {name} was called inside a step: start workflows from the workflow's body"
+        )
+    return current_run()
+
+
+def _no_body() -> Any:
+    raise AssertionError("an enqueued workflow runs where it is claimed")
+
+
 def _workflow_id(chosen: ChosenID | None, parent: WorkflowRun | None, step_id: int | None) -> str:
     if chosen is not None:
         return chosen.workflow_id
@@ -351,20 +401,20 @@ def _body(
     return body_async
 
 
-def _with_recorded_child(prepared: Prepared) -> Prepared:
+def _recorded_child(prepared: Prepared) -> str | None:
     """On replay the child that was recorded is the child; a recorded refusal is raised again."""
     parent, step_id = prepared.parent, prepared.step_id
     if parent is None or step_id is None:
-        return prepared
+        return None
     recorded = parent.recorded(step_id, prepared.request.target.name)
     if recorded is None:
-        return prepared
+        return None
     if recorded.child_workflow_id is None:
         parent.replay(recorded)
         raise DBOSException(
             f"step {step_id} of workflow {parent.workflow_id} is not recorded as the start of a workflow"
         )
-    return replace(prepared, recorded_child=recorded.child_workflow_id)
+    return recorded.child_workflow_id
 
 
 def _not_found(claimed: ClaimedWorkflow) -> Callable[[], Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import psycopg
@@ -20,6 +20,7 @@ from pyengine.database.connections import ConnectionOptions
 from pyengine.errors import DBOSException, DBOSInitializationError
 from pyengine.execution import Runtime
 from pyengine.flows.workflows import Application
+from pyengine.queues import declared
 from pyengine.registry import registry
 from pyengine.runtime.engine import Engine, EngineOptions
 from pyengine.runtime.transactions import Transactions
@@ -35,6 +36,7 @@ class _Process:
     """What this process has configured and started."""
 
     settings: Settings | None = None
+    queue_names: tuple[str, ...] | None = None
     server: embedded.Server | None = None
 
 
@@ -68,6 +70,7 @@ def launch() -> None:
             else:
                 engine_schema.verify(connection, _Process.settings.schema)
         runtime = _runtime(_Process.settings, url)
+        declared.register_all(runtime)
         runtime.engine.launch()
     if _Process.settings.max_payload_bytes != _DEFAULT_MAX_PAYLOAD_BYTES:
         size = _Process.settings.max_payload_bytes
@@ -94,8 +97,17 @@ def destroy(timeout: float, *, destroy_registry: bool) -> None:
         _Process.server.close()
         _Process.server = None
     _Process.settings = None
+    _Process.queue_names = None
     if destroy_registry:
         registry.clear()
+        declared.clear()
+
+
+def listen_queues(names: Sequence[str]) -> None:
+    """See `DBOS.listen_queues`."""
+    if find_runtime() is not None or _Process.queue_names is not None:
+        raise DBOSException("DBOS.listen_queues must be called once, before DBOS.launch")
+    _Process.queue_names = tuple(names)
 
 
 def reset(url: str | None, schema: str | None, *, truncate: bool) -> None:
@@ -149,6 +161,7 @@ def _runtime(settings: Settings, url: str) -> Runtime:
         lease_seconds=settings.lease_seconds,
         heartbeat_seconds=settings.heartbeat_seconds,
         max_threads=settings.max_executor_threads,
+        queue_names=_Process.queue_names,
     )
     engine = Engine(
         options,

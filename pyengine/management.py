@@ -105,7 +105,9 @@ class Management:
         refuse_running_loop("wait_first")
         runtime = get_runtime("DBOS.wait_first")
         ids = _distinct_ids(handles)
-        return handles[ids.index(runtime.run(_recorded("DBOS.waitFirst", await_first(ids))))]
+        return handles[
+            ids.index(runtime.run(_recorded("DBOS.waitFirst", await_first(ids, current_run()))))
+        ]
 
     @classmethod
     async def wait_first_async(
@@ -115,7 +117,9 @@ class Management:
         del polling_interval_sec
         runtime = get_runtime("DBOS.wait_first_async")
         ids = _distinct_ids(handles)
-        first = await runtime.run_async(_recorded("DBOS.waitFirst", await_first(ids)))
+        first = await runtime.run_async(
+            _recorded("DBOS.waitFirst", await_first(ids, current_run()))
+        )
         return handles[ids.index(first)]
 
     @classmethod

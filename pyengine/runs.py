@@ -50,6 +50,8 @@ class WorkflowRun:
     codec: Codec
     serialization: str
     attempt: int = 1
+    queue_name: str | None = None
+    is_claimed: bool = False
     identity: Identity = NOBODY
     history: Mapping[int, Recorded] = field(default_factory=dict)
     ended_by: BaseException | None = None
@@ -127,6 +129,8 @@ def run_of(claimed: ClaimedWorkflow, lease_token: str, codec: Codec) -> Workflow
         codec=codec,
         serialization=claimed.serialization,
         attempt=claimed.attempt_count,
+        queue_name=claimed.queue_name,
+        is_claimed=True,
         identity=Identity(
             claimed.authenticated_user, claimed.assumed_role, claimed.authenticated_roles
         ),

@@ -23,6 +23,7 @@ class StartAnswer:
     class_name: str | None
     config_name: str | None
     queue_name: str | None
+    holder_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,25 @@ class WorkflowRow:
     inputs: str
     output: str | None
     error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """One queue and its limits."""
+
+    queue_name: str
+    application_name: str | None
+    worker_concurrency: int | None
+    concurrency: int | None
+    partition_concurrency: int | None
+    partition_worker_concurrency: int | None
+    limiter_limit: int | None
+    limiter_period: timedelta | None
+    partition_limiter_limit: int | None
+    partition_limiter_period: timedelta | None
+    polling_interval: timedelta
+    max_depth: int | None
+    is_paused: bool
 
 
 @dataclass(frozen=True, slots=True)

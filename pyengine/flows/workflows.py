@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyengine.database import calls
+from pyengine.database.calls import Write
 from pyengine.database.rows import FinishAnswer, Outcome, StartAnswer
 from pyengine.effects import Await, AwaitLocal, Delay, Flow, Invoke
 from pyengine.errors import (
@@ -15,6 +16,7 @@ from pyengine.errors import (
     DBOSConflictingWorkflowError,
     DBOSException,
     DBOSPayloadTooLargeError,
+    DBOSQueueDeduplicatedError,
     DBOSWorkflowIDInUseError,
 )
 from pyengine.flows.steps import record_error
@@ -24,6 +26,8 @@ from pyengine.serialization import Codec
 
 GET_RESULT = "DBOS.getResult"
 
+# Another workflow holds the deduplication id; without a holder in the answer it has just let go.
+DEDUPLICATED = "PE409"
 # This process was declared dead while it was silent; its next maintenance tick registers it anew.
 EXECUTOR_GONE = "PE003"
 REGISTRATION_PAUSE_SECONDS = 0.1
@@ -61,47 +65,81 @@ class Application:
 
 
 @dataclass(frozen=True, slots=True)
+class Placement:
+    """Where and how a workflow is enqueued."""
+
+    queue_name: str
+    priority: int | None = None
+    partition_key: str | None = None
+    is_serial: bool = False
+    deduplication_id: str | None = None
+    return_existing: bool = False
+    delay_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The workflow that a start leads to: a new one, or one that exists."""
+
+    workflow_id: str
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StartRequest:
-    """All there is to say about a workflow that is to start."""
+    """All there is to say about a workflow that is to start: under a lease, or enqueued."""
 
     workflow_id: str
     target: Target
     application: Application
     inputs: str
     serialization: str
-    lease_token: str
+    lease_token: str | None
     identity: Identity = NOBODY
     reject_known_id: bool = False
+    placement: Placement | None = None
 
 
 def start_workflow(
     request: StartRequest, parent: WorkflowRun | None = None, step_id: int | None = None
-) -> Flow[bool]:
-    """Start a workflow as PENDING under the request's lease. False when the id exists: then only its outcome counts.
+) -> Flow[Started]:
+    """Start or enqueue a workflow. When the id exists, nothing is started and only its outcome counts.
 
     A start inside a workflow is recorded as a step of the parent in the same commit; a refusal is recorded
     as that step's error.
     """
-    write = start_write(request, parent, step_id)
-    answer: StartAnswer | None = yield write
-    while answer is not None and answer.refusal == EXECUTOR_GONE:
-        yield Delay(REGISTRATION_PAUSE_SECONDS)
-        answer = yield write
+    answer = yield from _submit(start_write(request, parent, step_id))
     if answer is None:
-        return True
+        return Started(request.workflow_id, is_new=True)
+    if answer.holder_id is not None and request.placement and request.placement.return_existing:
+        yield from _record_holder(request, parent, step_id, answer.holder_id)
+        return Started(answer.holder_id, is_new=False)
     error = _start_error(request, answer, parent)
     if error is None:
-        return False
+        return Started(request.workflow_id, is_new=False)
     if parent is not None and step_id is not None and isinstance(error, DBOSException):
         yield from record_error(parent, request.target.name, step_id, error)
     raise error
 
 
+def _submit(write: Write) -> Flow[StartAnswer | None]:
+    while True:
+        answer: StartAnswer | None = yield write
+        if answer is None:
+            return None
+        if answer.refusal == EXECUTOR_GONE:
+            yield Delay(REGISTRATION_PAUSE_SECONDS)
+        elif answer.refusal != DEDUPLICATED or answer.holder_id is not None:
+            return answer
+
+
 def start_write(
     request: StartRequest, parent: WorkflowRun | None = None, step_id: int | None = None
-) -> calls.Write:
+) -> Write:
     """The write of a start. Repeated it changes nothing, because its lease token is the same."""
     target = request.target
+    place = request.placement
+    delay = place.delay_seconds if place is not None else None
     return calls.start(
         workflow_id=request.workflow_id,
         name=target.name,
@@ -120,6 +158,32 @@ def start_write(
         authenticated_user=request.identity.user,
         assumed_role=request.identity.assumed_role,
         authenticated_roles=_roles(request.identity),
+        queue_name=place.queue_name if place is not None else None,
+        priority=place.priority if place is not None else None,
+        partition_key=place.partition_key if place is not None else None,
+        is_serial=place is not None and place.is_serial,
+        deduplication_id=place.deduplication_id if place is not None else None,
+        delay_ms=None if delay is None else delay * 1000,
+    )
+
+
+def _record_holder(
+    request: StartRequest, parent: WorkflowRun | None, step_id: int | None, holder_id: str
+) -> Flow[None]:
+    """Note in the starting workflow that its child is the workflow that holds the deduplication id."""
+    if parent is None or step_id is None:
+        return
+    parent.accept(
+        (
+            yield calls.record_step(
+                workflow_id=parent.workflow_id,
+                lease_token=parent.lease_token,
+                step_id=step_id,
+                name=request.target.name,
+                serialization=request.serialization,
+                child_workflow_id=holder_id,
+            )
+        )
     )
 
 
@@ -137,6 +201,11 @@ def _roles(identity: Identity) -> str | None:
 def _start_error(
     request: StartRequest, answer: StartAnswer, parent: WorkflowRun | None
 ) -> BaseException | None:
+    if answer.refusal == DEDUPLICATED and request.placement is not None:
+        place = request.placement
+        return DBOSQueueDeduplicatedError(
+            request.workflow_id, place.queue_name, place.deduplication_id or ""
+        )
     if answer.refusal is not None:
         error = refusal(answer.refusal, answer.message or "", request.workflow_id)
         return error if parent is None else parent.end(error)
@@ -181,23 +250,25 @@ def _finish(run: WorkflowRun, *, output: str | None = None, error: str | None = 
         raise run.end(refusal(answer.refusal or "", answer.message or "", run.workflow_id))
 
 
-def await_result(workflow_id: str, codec: Codec) -> Flow[Any]:
+def await_result(workflow_id: str, codec: Codec, waiter: WorkflowRun | None = None) -> Flow[Any]:
     """Wait for a workflow to end (or to appear and end): its output, or raise its error."""
-    local: tuple[Any] | None = yield AwaitLocal(workflow_id)
+    local: tuple[Any] | None = yield AwaitLocal(workflow_id, waiter)
     if local is not None:
         return local[0]
     outcomes: list[Outcome] = yield Await(
         lambda channel: calls.await_workflows(workflow_ids=[workflow_id], channel=channel),
         [("result", workflow_id)],
+        waiter=waiter,
     )
     return resolve(outcomes[0], codec)
 
 
-def await_first(workflow_ids: Sequence[str]) -> Flow[str]:
+def await_first(workflow_ids: Sequence[str], waiter: WorkflowRun | None = None) -> Flow[str]:
     """Wait until one of the workflows has ended: its id, the first in the given order if several have."""
     outcomes: list[Outcome] = yield Await(
         lambda channel: calls.await_workflows(workflow_ids=workflow_ids, channel=channel),
         [("result", workflow_id) for workflow_id in workflow_ids],
+        waiter=waiter,
     )
     ended = {outcome.workflow_id for outcome in outcomes}
     return next(workflow_id for workflow_id in workflow_ids if workflow_id in ended)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pyengine.database import calls
 from pyengine.database.rows import ClaimedWorkflow
-from pyengine.errors import DBOSWorkflowConflictIDError
+from pyengine.errors import DBOSExecutorGoneError
+from pyengine.runs import WorkflowRun
 from pyengine.runtime.gateway import Gateway
 
 _logger = logging.getLogger("pyengine")
 
 CLAIM_LIMIT = 100
 
-# After nothing was found somebody may have looked at the waiters just before us: look again soon, then rarely.
-# The last pause is shorter than the life of a row in waiters.
-_PAUSES_SECONDS = (0.005, 0.02, 0.1, 0.4, 1.0, 25.0)
+# After nothing was found somebody may have looked at the waiters just before us: look again soon, then only when
+# woken or when a timer is due. The last pause is shorter than the life of a row in waiters.
+_PAUSES_SECONDS = (0.005, 0.05, 0.5, 25.0)
 
 
 class Dispatcher:
@@ -33,13 +33,16 @@ class Dispatcher:
         free_slots: Callable[[], int],
         execute: Callable[[ClaimedWorkflow, str], None],
         executor_lost: Callable[[], None],
+        queue_names: Sequence[str] | None,
     ) -> None:
         self._gateway = gateway
         self._channel = channel
         self._free_slots = free_slots
         self._execute = execute
         self._executor_lost = executor_lost
+        self._queue_names = queue_names
         self._work = threading.Event()
+        self._is_full = False
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="pyengine-dispatcher", daemon=True)
 
@@ -54,42 +57,60 @@ class Dispatcher:
         self._thread.join(10)
 
     def wake(self) -> None:
-        """There may be work, or room for work."""
+        """There may be work."""
         self._work.set()
+
+    def run_ended(self, run: WorkflowRun) -> None:
+        """A run ended or began to wait: there may be room, in this process or in the run's queue."""
+        if self._is_full or run.queue_name is not None:
+            self._work.set()
 
     def _run(self) -> None:
         idle_count = 0
         while not self._stopping:
             self._work.clear()
             try:
-                claimed = self._claim()
-            except DBOSWorkflowConflictIDError:
+                if self._claim():
+                    idle_count = 0
+                    continue
+                pause = self._pause(idle_count)
+            except DBOSExecutorGoneError:
                 self._executor_lost()
-                claimed = 0
+                pause = 0.1
             except Exception:
                 if self._stopping:
                     return
                 _logger.exception("claiming workflows failed; it is repeated")
-                time.sleep(1.0)
-                continue
-            if claimed or self._work.wait(
-                _PAUSES_SECONDS[min(idle_count, len(_PAUSES_SECONDS) - 1)]
-            ):
-                idle_count = 0
-            else:
+                pause = 1.0
+            if not self._work.wait(pause):
                 idle_count += 1
+
+    def _pause(self, idle_count: int) -> float:
+        """Nothing was found: be known as waiting, and say for how long to wait."""
+        executor_id = self._gateway.executor_id
+        last = len(_PAUSES_SECONDS) - 1
+        pause = _PAUSES_SECONDS[min(idle_count, last)]
+        if executor_id is None or 0 < idle_count < last:
+            return pause
+        call = calls.await_work(
+            executor_id=executor_id, channel=self._channel, queue_names=self._queue_names
+        )
+        timer: float | None = self._gateway.run(call)[0]
+        return pause if timer is None else max(min(pause, timer), 0.001)
 
     def _claim(self) -> int:
         """Claim once: the number of workflows that were started."""
         executor_id = self._gateway.executor_id
         limit = min(self._free_slots(), CLAIM_LIMIT)
-        if limit <= 0 or executor_id is None:
+        self._is_full = limit <= 0
+        if self._is_full or executor_id is None:
             return 0
         lease_token = str(uuid.uuid4())
         call = calls.claim_workflows(
             executor_id=executor_id,
             lease_token=lease_token,
             claim_limit=limit,
+            queue_names=self._queue_names,
             channel=self._channel,
         )
         claimed = self._gateway.run(call)

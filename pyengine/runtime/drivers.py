@@ -73,9 +73,11 @@ class Drivers:
         if isinstance(effect, Invoke):
             return self._invoke(effect)
         if isinstance(effect, Await):
-            return self._await(effect)
+            with self._runs.waiting(effect.waiter):
+                return self._await(effect)
         if isinstance(effect, AwaitLocal):
-            return self._await_local(effect)
+            with self._runs.waiting(effect.waiter):
+                return self._await_local(effect)
         _warn(effect)
         if self.gateway.sessions.closed.wait(effect.seconds):
             raise _destroyed()
@@ -87,9 +89,11 @@ class Drivers:
         if isinstance(effect, Invoke):
             return await self._invoke_async(effect)
         if isinstance(effect, Await):
-            return await self._await_async(effect)
+            with self._runs.waiting(effect.waiter):
+                return await self._await_async(effect)
         if isinstance(effect, AwaitLocal):
-            return await self._await_local_async(effect)
+            with self._runs.waiting(effect.waiter):
+                return await self._await_local_async(effect)
         _warn(effect)
         await asyncio.sleep(effect.seconds)
         return None

@@ -23,10 +23,13 @@ from pyengine.runtime.local import LocalRuns
 from pyengine.runtime.maintenance import Maintenance
 from pyengine.runtime.sessions import Sessions
 from pyengine.runtime.threads import BackgroundLoop, ThreadPool
-from pyengine.runtime.waits import Waits, wait_key
+from pyengine.runtime.waits import Waits
 
 _logger = logging.getLogger("pyengine")
-_WORK = str(wait_key("work", ""))
+
+# Claimed workflows that run at once in one process unless max_executor_threads says otherwise. Those that wait for
+# another workflow don't count, so that parents never keep their children from running.
+DEFAULT_SLOTS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,7 @@ class EngineOptions:
     lease_seconds: float
     heartbeat_seconds: float
     max_threads: int | None
+    queue_names: Sequence[str] | None = None
 
 
 class Engine:
@@ -61,7 +65,7 @@ class Engine:
         self._functions = functions
         self._known_functions: Sequence[str] = ()
         self._register_lock = threading.Lock()
-        self.runs = LocalRuns(self._wake_dispatcher, self.give_back)
+        self.runs = LocalRuns(self._run_ended, self.give_back)
         self.threads = ThreadPool(options.max_threads)
         self.loop = BackgroundLoop()
         self._channel = f"pe_{secrets.token_hex(12)}"
@@ -92,6 +96,7 @@ class Engine:
             free_slots=self._free_slots,
             execute=execute,
             executor_lost=self._maintenance.hurry,
+            queue_names=options.queue_names,
         )
         self.drivers = Drivers(self.gateway, self.waits, self.runs, self._maintenance.lease_is_sure)
 
@@ -200,15 +205,14 @@ class Engine:
             session.execute("select pg_notify($1, '')", [channel.encode()])
 
     def _notified(self, payload: str) -> None:
-        if payload == _WORK:
+        if payload.lstrip("-").isdigit() and not self.waits.wake(int(payload)):
             self._dispatcher.wake()
-        elif payload.lstrip("-").isdigit():
-            self.waits.wake(int(payload))
 
     def _wake_dispatcher(self) -> None:
         self._dispatcher.wake()
 
+    def _run_ended(self, run: WorkflowRun) -> None:
+        self._dispatcher.run_ended(run)
+
     def _free_slots(self) -> int:
-        if self.options.max_threads is None:
-            return 1_000_000
-        return self.options.max_threads - len(self.runs)
+        return (self.options.max_threads or DEFAULT_SLOTS) - self.runs.busy

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal
 
@@ -64,32 +65,55 @@ class LocalRun:
 class LocalRuns:
     """The runs that are under way in this process, by workflow id.
 
-    `changed` is called when one ends; `interrupted(run)` when one was interrupted (by a signal, by the end of its
-    event loop) and should be given back.
+    `ended(run)` is called when one ends or begins to wait; `interrupted(run)` when one was interrupted (by a signal,
+    by the end of its event loop) and should be given back.
     """
 
     def __init__(
-        self, changed: Callable[[], None], interrupted: Callable[[WorkflowRun], None]
+        self, ended: Callable[[WorkflowRun], None], interrupted: Callable[[WorkflowRun], None]
     ) -> None:
-        self._changed = changed
+        self._ended = ended
         self.interrupted = interrupted
         self._lock = threading.Lock()
         self._runs: dict[str, LocalRun] = {}
+        self._busy = 0
 
     def __len__(self) -> int:
         return len(self._runs)
+
+    @property
+    def busy(self) -> int:
+        """How many claimed runs are under way and do not wait for another workflow."""
+        return self._busy
 
     def begin(self, local: LocalRun) -> None:
         """A run begins."""
         with self._lock:
             self._runs[local.run.workflow_id] = local
+            self._busy += local.run.is_claimed
 
     def end(self, local: LocalRun) -> None:
         """A run ends; a later run of the same workflow stays."""
         with self._lock:
             if self._runs.get(local.run.workflow_id) is local:
                 del self._runs[local.run.workflow_id]
-        self._changed()
+            self._busy -= local.run.is_claimed
+        self._ended(local.run)
+
+    @contextmanager
+    def waiting(self, run: WorkflowRun | None) -> Iterator[None]:
+        """The run waits for another workflow: meanwhile it takes no slot of this process."""
+        if run is None or not run.is_claimed:
+            yield
+            return
+        with self._lock:
+            self._busy -= 1
+        self._ended(run)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._busy += 1
 
     def find(self, workflow_id: str) -> LocalRun | None:
         """The run of a workflow in this process."""

@@ -114,12 +114,13 @@ class Waits:
                     self._tickets.pop(key, None)
                     self._forgotten.add(key)
 
-    def wake(self, key: int) -> None:
-        """Something happened that may have made this key come true."""
+    def wake(self, key: int) -> bool:
+        """Something happened that may have made this key come true: whether anybody here waited for it."""
         with self._changed:
             woken = tuple(self._tickets.get(key, ()))
         for ticket in woken:
             ticket.wake()
+        return bool(woken)
 
     def wake_all(self) -> None:
         """Notifications may have been lost: everybody looks again."""

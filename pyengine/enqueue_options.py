@@ -1,0 +1,117 @@
+"""Enqueueing by name: `EnqueueOptions` say everything, no function is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+from pyengine.context import (
+    ChosenID,
+    DuplicationPolicy,
+    EnqueueChoice,
+    WorkflowIDReusePolicy,
+    check_enqueue_choice,
+    check_workflow_id,
+)
+from pyengine.errors import DBOSException
+from pyengine.execution import Prepared, Runtime
+from pyengine.flows.workflows import Placement, Target
+from pyengine.runs import Identity
+
+# As `DBOS.workflow` has it by default: the function that runs is not known here.
+DEFAULT_MAX_ATTEMPTS = 101
+
+
+class _Required(TypedDict):
+    workflow_name: str
+    queue_name: str
+
+
+class EnqueueOptions(_Required, total=False):
+    """What to enqueue, where, and how; a key that is None counts as unset.
+
+    `delay_seconds` is seconds; the others are as in `SetEnqueueOptions`, `SetWorkflowID` and `DBOS.workflow`.
+    """
+
+    workflow_id: str | None
+    workflow_id_reuse_policy: WorkflowIDReusePolicy | None
+    app_version: str | None
+    delay_seconds: float | None
+    deduplication_id: str | None
+    duplication_policy: DuplicationPolicy | None
+    priority: int | None
+    queue_partition_key: str | None
+    authenticated_user: str | None
+    authenticated_roles: list[str] | None
+    serialization_type: Any
+    class_name: str | None
+    instance_name: str | None
+    application_name: str | None
+    shard_key: str | None
+
+
+def prepare_by_options(
+    runtime: Runtime, options: EnqueueOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Prepared:
+    """Check the options and number, name and encode the enqueue; nothing is stored yet.
+
+    Raises:
+        DBOSException: An option is missing, unknown, or wrong.
+    """
+    given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
+    _check_keys(given)
+    choice = EnqueueChoice(
+        deduplication_id=given.get("deduplication_id"),
+        priority=given.get("priority"),
+        app_version=given.get("app_version"),
+        queue_partition_key=given.get("queue_partition_key"),
+        delay_seconds=given.get("delay_seconds"),
+        duplication_policy=given.get("duplication_policy"),
+    )
+    check_enqueue_choice(choice)
+    chosen = None
+    if "workflow_id" in given:
+        check_workflow_id(given["workflow_id"])
+        chosen = ChosenID(given["workflow_id"], given.get("workflow_id_reuse_policy"))
+    identity = None
+    if "authenticated_user" in given or "authenticated_roles" in given:
+        identity = Identity(given.get("authenticated_user"), None, given.get("authenticated_roles"))
+    return runtime.prepare_by_name(
+        Target(
+            given["workflow_name"],
+            given.get("class_name"),
+            given.get("instance_name"),
+            DEFAULT_MAX_ATTEMPTS,
+        ),
+        args,
+        kwargs,
+        placement_of(given["queue_name"], choice),
+        tag=runtime.codec.tag_for(given.get("serialization_type")),
+        app_version=choice.app_version,
+        chosen=chosen,
+        identity=identity,
+    )
+
+
+def placement_of(queue_name: str, choice: EnqueueChoice) -> Placement:
+    """Where and how a workflow is enqueued under these options."""
+    return Placement(
+        queue_name=queue_name,
+        priority=choice.priority,
+        partition_key=choice.queue_partition_key,
+        deduplication_id=choice.deduplication_id,
+        return_existing=choice.duplication_policy == "return-existing",
+        delay_seconds=choice.delay_seconds,
+    )
+
+
+def _check_keys(given: Mapping[str, Any]) -> None:
+    known = EnqueueOptions.__annotations__.keys() | _Required.__annotations__.keys()
+    unknown = sorted(given.keys() - known)
+    if unknown:
+        raise DBOSException(
+            f"unknown enqueue options {', '.join(unknown)}: the known ones are {', '.join(sorted(known))}"
+        )
+    missing = [key for key in ("workflow_name", "queue_name") if key not in given]
+    if missing:
+        raise DBOSException(f"enqueue options need {' and '.join(missing)}")
