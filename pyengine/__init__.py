@@ -1,6 +1,6 @@
 """pyengine: durable execution in PostgreSQL. Decorate functions; they survive any crash."""
 
-from pyengine import errors as error
+from pyengine import error
 from pyengine._version import __version__
 from pyengine.config import DBOSConfig
 from pyengine.context import (

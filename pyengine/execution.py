@@ -15,6 +15,7 @@ from pyengine.context import (
     Scope,
     current_options,
     current_run,
+    current_scope,
     entered,
     take_chosen_id,
 )
