@@ -16,16 +16,13 @@ from pyengine.errors import DBOSException
 from pyengine.execution import Runtime
 from pyengine.flows.steps import record_operation
 from pyengine.handles import Handle, HandleAsync, WorkflowHandle, WorkflowHandleAsync
-from pyengine.queues import (
-    OnConflict,
-    Queue,
+from pyengine.queue_limits import (
     QueueLimits,
     QueueRateLimit,
     check_queue_name,
-    enqueue_flow,
     one_concurrency,
-    register,
 )
+from pyengine.queues import OnConflict, Queue, enqueue_flow, register
 
 
 class Queueing:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import json
 import threading
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal, ParamSpec, TypedDict, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
+from operator import attrgetter
+from typing import Any, Generic, Literal, TypeVar
 
 from pyengine.context import EnqueueChoice, check_enqueue_choice, current_options
 from pyengine.current import find_runtime, get_runtime
@@ -19,89 +20,104 @@ from pyengine.enqueue_options import placement_of
 from pyengine.errors import DBOSException
 from pyengine.execution import Prepared, Runtime
 from pyengine.handles import Handle, HandleAsync, WorkflowHandle, WorkflowHandleAsync
+from pyengine.queue_limits import (
+    QueueLimits,
+    QueueRateLimit,
+    check_limiter,
+    check_queue_name,
+    one_concurrency,
+)
 
-P = ParamSpec("P")
-R = TypeVar("R")
+V = TypeVar("V")
 
 OnConflict = Literal["update_if_latest_version", "always_update", "never_update"]
 
 
-class QueueRateLimit(TypedDict):
-    """At most `limit` starts in any window of `period` seconds."""
-
-    limit: int
-    period: float
+def _rate_limit(limit: int | None, period: Any) -> QueueRateLimit | None:
+    return None if limit is None else {"limit": limit, "period": period.total_seconds()}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueLimits:
-    """The limits of a queue; None is no limit."""
+def _find(name: str) -> Effect:
+    return calls.list_queues(application_name=None, queue_names=[name])
 
-    worker_concurrency: int | None = None
-    concurrency: int | None = None
-    partition_concurrency: int | None = None
-    partition_worker_concurrency: int | None = None
-    limiter: QueueRateLimit | None = None
-    partition_limiter: QueueRateLimit | None = None
-    polling_interval_sec: float = 1.0
-    max_depth: int | None = None
 
-    def __post_init__(self) -> None:
-        """Refuse limits that contradict each other.
+def _found(name: str, rows: list[QueueRow]) -> QueueRow:
+    if not rows:
+        raise DBOSException(f"there is no queue {name}: register it with DBOS.register_queue first")
+    return rows[0]
 
-        Raises:
-            ValueError: Names the limit and what is wrong with it.
-        """
-        self._check_positive()
-        self._check_order("worker_concurrency", "concurrency")
-        self._check_order("partition_concurrency", "concurrency")
-        for larger in ("partition_concurrency", "worker_concurrency", "concurrency"):
-            self._check_order("partition_worker_concurrency", larger)
-        _check_limiter("limiter", self.limiter)
-        _check_limiter("partition_limiter", self.partition_limiter)
 
-    def parameters(self) -> dict[str, object]:
-        """The limits under the names of the SQL function's parameters."""
-        limiter, partition = self.limiter, self.partition_limiter
-        return {
-            "worker_concurrency": self.worker_concurrency,
-            "concurrency": self.concurrency,
-            "partition_concurrency": self.partition_concurrency,
-            "partition_worker_concurrency": self.partition_worker_concurrency,
-            "limiter_limit": limiter and limiter["limit"],
-            "limiter_period_seconds": limiter and limiter["period"],
-            "partition_limiter_limit": partition and partition["limit"],
-            "partition_limiter_period_seconds": partition and partition["period"],
-            "polling_interval_seconds": self.polling_interval_sec,
-            "max_depth": self.max_depth,
+def _one(effect: Effect) -> Flow[Any]:
+    return (yield effect)
+
+
+def _change(queue: Queue, name: str, value: Any) -> Effect:
+    names = {
+        "global_concurrency": "concurrency",
+        "polling_interval_sec": "polling_interval_seconds",
+    }
+    changes = {names.get(name, name): value}
+    if name in ("limiter", "partition_limiter"):
+        check_limiter(name, value)
+        changes = {
+            f"{name}_limit": value and value["limit"],
+            f"{name}_period_seconds": value and value["period"],
         }
-
-    def _check_positive(self) -> None:
-        for name in (
-            "worker_concurrency",
-            "concurrency",
-            "partition_concurrency",
-            "partition_worker_concurrency",
-            "max_depth",
-            "polling_interval_sec",
-        ):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} is {value}: it must be more than 0, or None for no limit")
-
-    def _check_order(self, smaller: str, larger: str) -> None:
-        low, high = getattr(self, smaller), getattr(self, larger)
-        if low is not None and high is not None and low > high:
-            raise ValueError(f"{smaller} is {low}, more than {larger}, which is {high}")
+    return calls.change_queue(queue_name=queue.name, changes=json.dumps(changes))
 
 
-def _check_limiter(name: str, limiter: Mapping[str, Any] | None) -> None:
-    if limiter is None:
-        return
-    if set(limiter) != {"limit", "period"}:
-        raise ValueError(f'{name} is {dict(limiter)}: give {{"limit": 10, "period": 60}} (seconds)')
-    if not limiter["limit"] > 0 or not limiter["period"] > 0:
-        raise ValueError(f"{name} is {dict(limiter)}: limit and period must be more than 0")
+class _Setter(Generic[V]):
+    """A method `set_X(value)`: changes a property for all processes, from their next claim on."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, queue: Queue, owner: type[Queue]) -> Callable[[V], None]:
+        def set_value(value: V) -> None:
+            runtime = get_runtime(f"queue {queue.name}")
+            runtime.run(_one(_change(queue, self._name, value)))
+
+        return set_value
+
+
+class _AsyncSetter(Generic[V]):
+    """A method `set_X_async(value)`: as `set_X`."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, queue: Queue, owner: type[Queue]) -> Callable[[V], Awaitable[None]]:
+        async def set_value(value: V) -> None:
+            runtime = get_runtime(f"queue {queue.name}")
+            await runtime.run_async(_one(_change(queue, self._name, value)))
+
+        return set_value
+
+
+class _AsyncGetter(Generic[V]):
+    """A method `get_X_async()`: as the property X."""
+
+    def __init__(self, read: Callable[[QueueRow], V]) -> None:
+        self._read = read
+
+    def __get__(self, queue: Queue, owner: type[Queue]) -> Callable[[], Awaitable[V]]:
+        async def get_value() -> V:
+            runtime = get_runtime(f"queue {queue.name}")
+            return self._read(_found(queue.name, await runtime.run_async(_one(_find(queue.name)))))
+
+        return get_value
+
+
+def _limiter(row: QueueRow) -> QueueRateLimit | None:
+    return _rate_limit(row.limiter_limit, row.limiter_period)
+
+
+def _partition_limiter(row: QueueRow) -> QueueRateLimit | None:
+    return _rate_limit(row.partition_limiter_limit, row.partition_limiter_period)
+
+
+def _polling_interval(row: QueueRow) -> float:
+    return row.polling_interval.total_seconds()
 
 
 class Queue:
@@ -216,19 +232,17 @@ class Queue:
     @property
     def limiter(self) -> QueueRateLimit | None:
         """How many may start in a window."""
-        row = self._row()
-        return _rate_limit(row.limiter_limit, row.limiter_period)
+        return _limiter(self._row())
 
     @property
     def partition_limiter(self) -> QueueRateLimit | None:
         """How many with the same key may start in a window."""
-        row = self._row()
-        return _rate_limit(row.partition_limiter_limit, row.partition_limiter_period)
+        return _partition_limiter(self._row())
 
     @property
     def polling_interval_sec(self) -> float:
         """As given; work is announced, not polled for."""
-        return self._row().polling_interval.total_seconds()
+        return _polling_interval(self._row())
 
     @property
     def max_depth(self) -> int | None:
@@ -238,84 +252,37 @@ class Queue:
     def _row(self) -> QueueRow:
         return _found(self.name, get_runtime(f"queue {self.name}").run(_one(_find(self.name))))
 
-    async def _row_async(self) -> QueueRow:
-        runtime = get_runtime(f"queue {self.name}")
-        return _found(self.name, await runtime.run_async(_one(_find(self.name))))
-
-
-def _rate_limit(limit: int | None, period: Any) -> QueueRateLimit | None:
-    return None if limit is None else {"limit": limit, "period": period.total_seconds()}
-
-
-def _find(name: str) -> Effect:
-    return calls.list_queues(application_name=None, queue_names=[name])
-
-
-def _found(name: str, rows: list[QueueRow]) -> QueueRow:
-    if not rows:
-        raise DBOSException(f"there is no queue {name}: register it with DBOS.register_queue first")
-    return rows[0]
-
-
-def _one(effect: Effect) -> Flow[Any]:
-    return (yield effect)
-
-
-def _changes(name: str, value: Any) -> dict[str, Any]:
-    if name in ("limiter", "partition_limiter"):
-        _check_limiter(name, value)
-        return {
-            f"{name}_limit": value and value["limit"],
-            f"{name}_period_seconds": value and value["period"],
-        }
-    names = {
-        "global_concurrency": "concurrency",
-        "polling_interval_sec": "polling_interval_seconds",
-    }
-    return {names.get(name, name): value}
-
-
-def _add_accessors(name: str) -> None:
-    """Give `Queue` the methods set_X, set_X_async and get_X_async of a property."""
-
-    def change(self: Queue, value: Any) -> Effect:
-        return calls.change_queue(queue_name=self.name, changes=json.dumps(_changes(name, value)))
-
-    def set_value(self: Queue, value: Any) -> None:
-        get_runtime(f"queue {self.name}").run(_one(change(self, value)))
-
-    async def set_value_async(self: Queue, value: Any) -> None:
-        await get_runtime(f"queue {self.name}").run_async(_one(change(self, value)))
-
-    async def get_value_async(self: Queue) -> Any:
-        row = await self._row_async()
-        if name in ("limiter", "partition_limiter"):
-            return _rate_limit(getattr(row, f"{name}_limit"), getattr(row, f"{name}_period"))
-        if name == "polling_interval_sec":
-            return row.polling_interval.total_seconds()
-        return getattr(row, {"global_concurrency": "concurrency"}.get(name, name))
-
-    for method, prefix, suffix, doc in (
-        (set_value, "set", "", f"Change {name} for all processes, from their next claim on."),
-        (set_value_async, "set", "_async", f"As `set_{name}`."),
-        (get_value_async, "get", "_async", f"As the property `{name}`."),
-    ):
-        method.__doc__ = doc
-        setattr(Queue, f"{prefix}_{name}{suffix}", method)
-
-
-for _name in (
-    "concurrency",
-    "global_concurrency",
-    "worker_concurrency",
-    "partition_concurrency",
-    "partition_worker_concurrency",
-    "limiter",
-    "partition_limiter",
-    "polling_interval_sec",
-    "max_depth",
-):
-    _add_accessors(_name)
+    set_concurrency = _Setter[int | None]("concurrency")
+    set_concurrency_async = _AsyncSetter[int | None]("concurrency")
+    get_concurrency_async = _AsyncGetter[int | None](attrgetter("concurrency"))
+    set_global_concurrency = _Setter[int | None]("global_concurrency")
+    set_global_concurrency_async = _AsyncSetter[int | None]("global_concurrency")
+    get_global_concurrency_async = _AsyncGetter[int | None](attrgetter("concurrency"))
+    set_worker_concurrency = _Setter[int | None]("worker_concurrency")
+    set_worker_concurrency_async = _AsyncSetter[int | None]("worker_concurrency")
+    get_worker_concurrency_async = _AsyncGetter[int | None](attrgetter("worker_concurrency"))
+    set_partition_concurrency = _Setter[int | None]("partition_concurrency")
+    set_partition_concurrency_async = _AsyncSetter[int | None]("partition_concurrency")
+    get_partition_concurrency_async = _AsyncGetter[int | None](attrgetter("partition_concurrency"))
+    set_partition_worker_concurrency = _Setter[int | None]("partition_worker_concurrency")
+    set_partition_worker_concurrency_async = _AsyncSetter[int | None](
+        "partition_worker_concurrency"
+    )
+    get_partition_worker_concurrency_async = _AsyncGetter[int | None](
+        attrgetter("partition_worker_concurrency")
+    )
+    set_max_depth = _Setter[int | None]("max_depth")
+    set_max_depth_async = _AsyncSetter[int | None]("max_depth")
+    get_max_depth_async = _AsyncGetter[int | None](attrgetter("max_depth"))
+    set_limiter = _Setter[QueueRateLimit | None]("limiter")
+    set_limiter_async = _AsyncSetter[QueueRateLimit | None]("limiter")
+    get_limiter_async = _AsyncGetter(_limiter)
+    set_partition_limiter = _Setter[QueueRateLimit | None]("partition_limiter")
+    set_partition_limiter_async = _AsyncSetter[QueueRateLimit | None]("partition_limiter")
+    get_partition_limiter_async = _AsyncGetter(_partition_limiter)
+    set_polling_interval_sec = _Setter[float]("polling_interval_sec")
+    set_polling_interval_sec_async = _AsyncSetter[float]("polling_interval_sec")
+    get_polling_interval_sec_async = _AsyncGetter(_polling_interval)
 
 
 class DeclaredQueues:
@@ -354,30 +321,6 @@ def register(runtime: Runtime, name: str, limits: QueueLimits, on_conflict: OnCo
         on_conflict="never_update" if on_conflict == "never_update" else "always_update",
         limits=limits.parameters(),
     )
-
-
-def check_queue_name(name: str) -> str:
-    """Refuse what can't be a queue's name.
-
-    Raises:
-        ValueError: The name is blank, too long, or reserved.
-    """
-    if not name.strip() or len(name.encode()) > 255 or "\x00" in name:
-        raise ValueError("a queue's name must be a text of 1 to 255 bytes that is not blank")
-    if name.startswith(("_dbos_", "_pyengine_")):
-        raise ValueError(f"the queue name {name} begins with a reserved prefix: choose another")
-    return name
-
-
-def one_concurrency(concurrency: int | None, global_concurrency: int | None) -> int | None:
-    """`concurrency` and `global_concurrency` are two names of one limit.
-
-    Raises:
-        ValueError: Both were given.
-    """
-    if concurrency is not None and global_concurrency is not None:
-        raise ValueError("concurrency and global_concurrency are the same limit: give one of them")
-    return concurrency if concurrency is not None else global_concurrency
 
 
 def enqueue_flow(

@@ -1,5 +1,5 @@
 -- Log the starts that rate limits count, one row for each claim and limit, and remove what no window reaches any more.
-create or replace function pyengine._log_starts(queue pyengine.queues, picks pyengine.pick[], start_count int)
+create or replace function pyengine._log_starts(queue pyengine.queues, partition_keys text[], start_count int)
 returns void
 language plpgsql
 volatile
@@ -24,10 +24,10 @@ begin
     if v_queue.partition_limiter_limit is not null then
         insert into pyengine.queue_starts (queue_name, partition_key, started_at, start_count)
         select v_queue.queue_name, p.partition_key, v_now, count(*)
-        from unnest(_log_starts.picks) p
+        from unnest(_log_starts.partition_keys) p (partition_key)
         group by p.partition_key;
         delete from pyengine.queue_starts s
-        using unnest(_log_starts.picks) p
+        using unnest(_log_starts.partition_keys) p (partition_key)
         where s.queue_name = v_queue.queue_name and s.partition_key = p.partition_key
             and s.started_at <= v_now - v_queue.partition_limiter_period;
     end if;
