@@ -26,23 +26,23 @@ shallow = Queue("shallow", max_depth=2)
 
 
 @DBOS.workflow()
-def double(number: int) -> int:
+def doubled(number: int) -> int:
     return number * 2
 
 
 @DBOS.workflow()
-async def double_async(number: int) -> int:
+async def doubled_async(number: int) -> int:
     return number * 2
 
 
 @DBOS.step()
-def triple(number: int) -> int:
+def tripled(number: int) -> int:
     return number * 3
 
 
 @DBOS.workflow()
 def fan_out(count: int) -> int:
-    handles = [plain.enqueue(double, number) for number in range(count)]
+    handles = [plain.enqueue(doubled, number) for number in range(count)]
     return sum(handle.get_result() for handle in handles)
 
 
@@ -88,7 +88,7 @@ def gated(item: Any) -> Any:
 
 
 def test_an_enqueued_workflow_runs_and_its_handle_has_the_result(dbos: type[DBOS]) -> None:
-    handle = plain.enqueue(double, 21)
+    handle = plain.enqueue(doubled, 21)
 
     assert handle.get_result() == 42
     status = handle.get_status()
@@ -96,8 +96,8 @@ def test_an_enqueued_workflow_runs_and_its_handle_has_the_result(dbos: type[DBOS
 
 
 def test_async_workflows_and_steps_can_be_enqueued(dbos: type[DBOS]) -> None:
-    assert plain.enqueue(double_async, 4).get_result() == 8
-    assert plain.enqueue(triple, 4).get_result() == 12
+    assert plain.enqueue(doubled_async, 4).get_result() == 8
+    assert plain.enqueue(tripled, 4).get_result() == 12
 
 
 def test_a_workflow_can_enqueue_children_and_collect_their_results(dbos: type[DBOS]) -> None:
@@ -105,9 +105,9 @@ def test_a_workflow_can_enqueue_children_and_collect_their_results(dbos: type[DB
 
 
 def test_a_workflow_is_enqueued_by_queue_name_and_by_options(dbos: type[DBOS]) -> None:
-    by_name = DBOS.enqueue_workflow("plain", double, 5)
+    by_name = DBOS.enqueue_workflow("plain", doubled, 5)
     by_options = DBOS.enqueue_workflow_with_options(
-        {"workflow_name": "double", "queue_name": "plain", "workflow_id": "chosen"}, 6
+        {"workflow_name": "doubled", "queue_name": "plain", "workflow_id": "chosen"}, 6
     )
 
     assert by_name.get_result() == 10
@@ -118,7 +118,7 @@ def test_a_workflow_is_enqueued_by_queue_name_and_by_options(dbos: type[DBOS]) -
 def test_work_for_an_unregistered_queue_waits_until_the_queue_is_registered(
     dbos: type[DBOS],
 ) -> None:
-    handle = DBOS.enqueue_workflow("later", double, 1)
+    handle = DBOS.enqueue_workflow("later", doubled, 1)
     assert handle.get_status().status == "ENQUEUED"
 
     DBOS.register_queue("later")
@@ -225,7 +225,7 @@ def test_a_deduplication_id_is_held_until_the_holder_ends(dbos: type[DBOS]) -> N
 
 def test_a_delayed_workflow_waits_and_can_be_hurried(dbos: type[DBOS]) -> None:
     with SetEnqueueOptions(delay_seconds=3600):
-        handle = plain.enqueue(double, 3)
+        handle = plain.enqueue(doubled, 3)
     assert handle.get_status().status == "DELAYED"
 
     DBOS.set_workflow_delay(handle.workflow_id, delay_seconds=0)
@@ -235,11 +235,11 @@ def test_a_delayed_workflow_waits_and_can_be_hurried(dbos: type[DBOS]) -> None:
 
 def test_a_full_queue_refuses_and_stores_nothing(dbos: type[DBOS]) -> None:
     DBOS.pause_queue("shallow")
-    shallow.enqueue(double, 1)
-    shallow.enqueue(double, 2)
+    shallow.enqueue(doubled, 1)
+    shallow.enqueue(doubled, 2)
 
     with SetWorkflowID("too-many"), pytest.raises(DBOSBackpressureError, match="max_depth"):
-        shallow.enqueue(double, 3)
+        shallow.enqueue(doubled, 3)
 
     assert DBOS.get_workflow_status("too-many") is None
 
@@ -264,9 +264,9 @@ def test_listen_queues_leaves_the_other_queues_alone(
     DBOS.listen_queues(["plain"])
     DBOS.launch()
 
-    other = workers.enqueue(double, 1)
+    other = workers.enqueue(doubled, 1)
 
-    assert plain.enqueue(double, 1).get_result() == 2
+    assert plain.enqueue(doubled, 1).get_result() == 2
     assert other.get_status().status == "ENQUEUED"
 
 
