@@ -9,7 +9,7 @@ from pyengine.current import get_runtime
 
 
 @DBOS.step()
-def add(left: int, right: int) -> int:
+def plus(left: int, right: int) -> int:
     return left + right
 
 
@@ -17,12 +17,12 @@ def add(left: int, right: int) -> int:
 def sums(count: int) -> int:
     total = 0
     for number in range(count):
-        total = add(total, number)
+        total = plus(total, number)
     return total
 
 
 @DBOS.step()
-async def add_async(left: int, right: int) -> int:
+async def plus_async(left: int, right: int) -> int:
     return left + right
 
 
@@ -30,7 +30,7 @@ async def add_async(left: int, right: int) -> int:
 async def sums_async(count: int) -> int:
     total = 0
     for number in range(count):
-        total = await add_async(total, number)
+        total = await plus_async(total, number)
     return total
 
 
