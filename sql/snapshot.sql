@@ -49,6 +49,15 @@ CREATE TYPE pyengine.finish_answer AS (
 COMMENT ON TYPE pyengine.finish_answer IS 'An outcome that was refused, with its code.';
 
 
+CREATE TYPE pyengine.key_visit AS (
+	partition_key text,
+	is_wrapped boolean
+);
+
+
+COMMENT ON TYPE pyengine.key_visit IS 'A step on the round through the partition keys of a queue.';
+
+
 CREATE TYPE pyengine.outcome AS (
 	workflow_id text,
 	status text,
@@ -61,6 +70,15 @@ CREATE TYPE pyengine.outcome AS (
 COMMENT ON TYPE pyengine.outcome IS 'How a workflow ended.';
 
 
+CREATE TYPE pyengine.pick AS (
+	workflow_id text,
+	partition_key text
+);
+
+
+COMMENT ON TYPE pyengine.pick IS 'A workflow that was chosen to be claimed, and locked.';
+
+
 CREATE TYPE pyengine.start_answer AS (
 	item integer,
 	refusal text,
@@ -69,11 +87,12 @@ CREATE TYPE pyengine.start_answer AS (
 	name text,
 	class_name text,
 	config_name text,
-	queue_name text
+	queue_name text,
+	holder_id text
 );
 
 
-COMMENT ON TYPE pyengine.start_answer IS 'A start that created nothing: refused (with its code), or the id exists (the row as it is).';
+COMMENT ON TYPE pyengine.start_answer IS 'A start that created nothing: refused (with its code; holder_id is the workflow that holds the deduplication id), or the id exists (the row as it is).';
 
 
 CREATE TYPE pyengine.step_answer AS (
@@ -134,7 +153,7 @@ $$;
 COMMENT ON FUNCTION pyengine._answer_finishes(requests json, finished integer[]) IS 'Explains the outcomes that were refused.';
 
 
-CREATE FUNCTION pyengine._answer_starts(requests json) RETURNS SETOF pyengine.start_answer
+CREATE FUNCTION pyengine._answer_starts(requests json, created text[], full_queues text[]) RETURNS SETOF pyengine.start_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -145,10 +164,13 @@ begin
         select r.*, w.workflow_id is not null as is_known, w.status, w.lease_token as current_token,
             w.name as known_name, w.class_name as known_class, w.config_name as known_config, w.queue_name as known_queue,
             p.status as parent_status, p.attempt_count as parent_attempt,
-            r.parent_lease_token is not null and p.lease_token is distinct from r.parent_lease_token as is_fenced
+            r.parent_lease_token is not null and p.lease_token is distinct from r.parent_lease_token as is_fenced,
+            (r.queue_name = any (_answer_starts.full_queues)) is true as is_full, d.workflow_id as holder_id
         from pyengine._start_requests(_answer_starts.requests) r
         left join pyengine.workflows w on w.workflow_id = r.workflow_id
         left join pyengine.workflows p on p.workflow_id = r.parent_workflow_id
+        left join pyengine.workflows d on d.queue_name = r.queue_name and d.deduplication_id = r.deduplication_id
+            and d.workflow_id <> r.workflow_id
     ), attached as (
         insert into pyengine.steps (
             workflow_id, step_id, name, attempt, child_workflow_id, started_at, completed_at, serialization
@@ -164,22 +186,28 @@ begin
     select r.item,
         case when r.refusal is not null then r.refusal
             when r.is_fenced and r.parent_status = 'CANCELLED' then 'PE002'
-            when r.is_fenced then 'PE001' end,
+            when r.is_fenced then 'PE001'
+            when not r.is_known and r.is_full then 'PE429'
+            when not r.is_known then 'PE409' end,
         case when r.refusal = 'PE413' then format(
                 'the inputs of workflow %s take %s bytes, more than the limit of %s bytes (max_payload_bytes)',
                 r.workflow_id, octet_length(r.inputs::text), pyengine._payload_limit())
             when r.refusal is not null then
                 'a workflow needs a workflow_id of 1 to 512 bytes that is not blank, a name, inputs and a serialization'
-            when r.is_fenced then format('workflow %s is no longer owned by this run', r.parent_workflow_id) end,
-        r.status, r.known_name, r.known_class, r.known_config, r.known_queue
+            when r.is_fenced then format('workflow %s is no longer owned by this run', r.parent_workflow_id)
+            when not r.is_known and r.is_full then format(
+                'queue %s is full (max_depth): workflow %s was not enqueued, try again later', r.queue_name, r.workflow_id)
+            when not r.is_known then format(
+                'the deduplication id %s of queue %s is held by workflow %s', r.deduplication_id, r.queue_name, r.holder_id) end,
+        r.status, r.known_name, r.known_class, r.known_config, r.known_queue, r.holder_id
     from request r
-    where r.refusal is not null or r.is_fenced
-        or (r.is_known and (r.lease_token is null or r.current_token is distinct from r.lease_token));
+    where r.refusal is not null or r.is_fenced or not r.is_known
+        or (r.workflow_id <> all (_answer_starts.created) and (r.lease_token is null or r.current_token is distinct from r.lease_token));
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine._answer_starts(requests json) IS 'Explains the starts that created no workflow.';
+COMMENT ON FUNCTION pyengine._answer_starts(requests json, created text[], full_queues text[]) IS 'Explains the starts that created no workflow.';
 
 
 CREATE FUNCTION pyengine._answer_steps(requests json) RETURNS SETOF pyengine.step_answer
@@ -234,6 +262,55 @@ $$;
 COMMENT ON FUNCTION pyengine._await_keys(wait_keys bigint[], channel text) IS 'Registers a channel as waiting for keys, for a minute.';
 
 
+CREATE FUNCTION pyengine._check_queue_name(queue_name text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if _check_queue_name.queue_name is null or btrim(_check_queue_name.queue_name) = ''
+        or octet_length(_check_queue_name.queue_name) > 255 then
+        raise exception using errcode = 'PE400',
+            message = 'queue_name must have 1 to 255 bytes and not be blank';
+    elsif starts_with(_check_queue_name.queue_name, '_dbos_') or starts_with(_check_queue_name.queue_name, '_pyengine_') then
+        raise exception using errcode = 'PE400',
+            message = format('queue_name %s begins with a reserved prefix (_dbos_, _pyengine_): choose another',
+                _check_queue_name.queue_name);
+    end if;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._check_queue_name(queue_name text) IS 'Raises PE400 for a name that a queue can''t have.';
+
+
+CREATE FUNCTION pyengine._depth(queue_name text, count_limit integer) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    return (
+        select count(*)
+        from (
+            select 1 from pyengine.workflows w
+            where w.status = 'ENQUEUED' and w.queue_name = _depth.queue_name
+            limit _depth.count_limit
+        ) e
+    ) + (
+        select count(*)
+        from (
+            select 1 from pyengine.workflows w
+            where w.status = 'DELAYED' and w.queue_name = _depth.queue_name
+            limit _depth.count_limit
+        ) d
+    );
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._depth(queue_name text, count_limit integer) IS 'How many workflows of a queue wait, counted up to a limit.';
+
+
 CREATE FUNCTION pyengine._describe_claims(workflow_ids text[]) RETURNS SETOF pyengine.claimed_workflow
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -258,6 +335,27 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._describe_claims(workflow_ids text[]) IS 'Claimed workflows with inputs and history.';
+
+
+CREATE FUNCTION pyengine._drop_expired_waits() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    delete from pyengine.waiters x
+    where (x.wait_key, x.channel) in (
+        select d.wait_key, d.channel
+        from pyengine.waiters d
+        where d.expires_at < pyengine.now()
+        order by d.wait_key, d.channel
+        limit 1000
+        for update skip locked
+    );
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._drop_expired_waits() IS 'Removes waits that have expired.';
 
 
 CREATE FUNCTION pyengine._finish_requests(requests json) RETURNS TABLE(workflow_id text, lease_token uuid, serialization text, output json, error json, item integer, refusal text)
@@ -315,6 +413,146 @@ $$;
 COMMENT ON FUNCTION pyengine._hold_lease(workflow_id text, lease_token uuid) IS 'Locks a workflow for a write of the run that holds its lease, or raises PE001, PE002 or PE404.';
 
 
+CREATE TABLE pyengine.executors (
+    executor_id bigint NOT NULL,
+    name text NOT NULL,
+    application_name text NOT NULL,
+    application_version text NOT NULL,
+    version_is_pinned boolean NOT NULL,
+    functions text[] NOT NULL,
+    host text,
+    process_id integer,
+    channel text NOT NULL,
+    lease_duration interval NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    heartbeat_at timestamp with time zone NOT NULL,
+    session_pid integer,
+    session_at timestamp with time zone,
+    session_lost_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    finish_reason text,
+    work_is_returned boolean DEFAULT false NOT NULL,
+    CONSTRAINT executors_finished_has_reason CHECK (((finished_at IS NULL) = (finish_reason IS NULL))),
+    CONSTRAINT executors_lease_is_positive CHECK ((lease_duration > '00:00:00'::interval)),
+    CONSTRAINT executors_reason_valid CHECK ((finish_reason = ANY (ARRAY['left'::text, 'lease expired'::text, 'session lost'::text, 'replaced'::text]))),
+    CONSTRAINT executors_session_has_time CHECK (((session_pid IS NULL) = (session_at IS NULL)))
+)
+WITH (fillfactor='50');
+
+
+COMMENT ON TABLE pyengine.executors IS 'Processes that run workflows; a new row for each start of a process.';
+
+
+COMMENT ON COLUMN pyengine.executors.name IS 'The executor_id of the user''s configuration; several processes may share it.';
+
+
+COMMENT ON COLUMN pyengine.executors.functions IS 'Keys of the workflow functions that the process has registered.';
+
+
+COMMENT ON COLUMN pyengine.executors.channel IS 'NOTIFY channel on which the process can be woken.';
+
+
+COMMENT ON COLUMN pyengine.executors.session_pid IS 'Server process of its listening session; when that is gone the process is probably dead.';
+
+
+COMMENT ON COLUMN pyengine.executors.session_lost_at IS 'When another process first saw that session_pid is gone.';
+
+
+COMMENT ON COLUMN pyengine.executors.work_is_returned IS 'True once a finished executor owns no workflow any more.';
+
+
+CREATE TABLE pyengine.queues (
+    queue_name text NOT NULL,
+    application_name text,
+    worker_concurrency integer,
+    concurrency integer,
+    partition_concurrency integer,
+    partition_worker_concurrency integer,
+    limiter_limit integer,
+    limiter_period interval,
+    partition_limiter_limit integer,
+    partition_limiter_period interval,
+    polling_interval interval DEFAULT '00:00:01'::interval NOT NULL,
+    max_depth integer,
+    is_paused boolean DEFAULT false NOT NULL,
+    has_serial_keys boolean DEFAULT false NOT NULL,
+    claim_count bigint DEFAULT 0 NOT NULL,
+    last_started_at timestamp with time zone,
+    partition_cursor text,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT queues_limiter_is_complete CHECK (((limiter_limit IS NULL) = (limiter_period IS NULL))),
+    CONSTRAINT queues_limits_are_positive CHECK (((worker_concurrency > 0) AND (concurrency > 0) AND (partition_concurrency > 0) AND (partition_worker_concurrency > 0) AND (limiter_limit > 0) AND (limiter_period > '00:00:00'::interval) AND (partition_limiter_limit > 0) AND (partition_limiter_period > '00:00:00'::interval) AND (max_depth > 0) AND (polling_interval > '00:00:00'::interval))),
+    CONSTRAINT queues_partition_fits_concurrency CHECK ((partition_concurrency <= concurrency)),
+    CONSTRAINT queues_partition_limiter_is_complete CHECK (((partition_limiter_limit IS NULL) = (partition_limiter_period IS NULL))),
+    CONSTRAINT queues_partition_worker_fits CHECK (((partition_worker_concurrency <= partition_concurrency) AND (partition_worker_concurrency <= worker_concurrency) AND (partition_worker_concurrency <= concurrency))),
+    CONSTRAINT queues_worker_fits_concurrency CHECK ((worker_concurrency <= concurrency))
+)
+WITH (fillfactor='50');
+
+
+COMMENT ON TABLE pyengine.queues IS 'Queues and their limits; a null limit is no limit.';
+
+
+COMMENT ON COLUMN pyengine.queues.worker_concurrency IS 'How many of its workflows may run at once in one process.';
+
+
+COMMENT ON COLUMN pyengine.queues.concurrency IS 'How many of its workflows may run at once in all processes.';
+
+
+COMMENT ON COLUMN pyengine.queues.partition_concurrency IS 'How many with the same partition key may run at once. Any partition limit makes the queue partitioned.';
+
+
+COMMENT ON COLUMN pyengine.queues.limiter_limit IS 'How many may start in any window of limiter_period.';
+
+
+COMMENT ON COLUMN pyengine.queues.max_depth IS 'How many may wait; a further enqueue is refused with PE429.';
+
+
+COMMENT ON COLUMN pyengine.queues.has_serial_keys IS 'True once a workflow was enqueued to run one at a time with its partition key.';
+
+
+COMMENT ON COLUMN pyengine.queues.claim_count IS 'Raised by each claim under a limit, so that claims exclude each other under any isolation level.';
+
+
+COMMENT ON COLUMN pyengine.queues.last_started_at IS 'The engine''s time at the last claim under a rate limit; it never goes back.';
+
+
+COMMENT ON COLUMN pyengine.queues.partition_cursor IS 'The partition key that was served last; the next claim begins behind it.';
+
+
+CREATE FUNCTION pyengine._key_room(queue pyengine.queues, executor pyengine.executors, partition_key text, is_serial boolean) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_limit int := case when _key_room.is_serial then 1 else (_key_room.queue).partition_concurrency end;
+    v_running int;
+    v_running_here int;
+    v_room int := 2147483647;
+begin
+    if v_limit is not null or (_key_room.queue).partition_worker_concurrency is not null then
+        select count(*), count(*) filter (where w.executor_id = (_key_room.executor).executor_id)
+        into v_running, v_running_here
+        from pyengine.workflows w
+        where w.status = 'PENDING' and w.queue_name = (_key_room.queue).queue_name
+            and w.partition_key = _key_room.partition_key and (w.is_serial or not _key_room.is_serial);
+        v_room := least(v_limit - v_running, (_key_room.queue).partition_worker_concurrency - v_running_here);
+    end if;
+    if (_key_room.queue).partition_limiter_limit is not null then
+        v_room := least(v_room, (_key_room.queue).partition_limiter_limit - pyengine._starts_in_window(
+            (_key_room.queue).queue_name, _key_room.partition_key, (_key_room.queue).partition_limiter_period,
+            (_key_room.queue).last_started_at));
+    end if;
+    return v_room;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._key_room(queue pyengine.queues, executor pyengine.executors, partition_key text, is_serial boolean) IS 'How many workflows of a partition key may start now.';
+
+
 CREATE FUNCTION pyengine._lease_workflows(workflow_ids text[], executor_id bigint, lease_token uuid) RETURNS text[]
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -350,7 +588,7 @@ begin
     from changed c;
 
     if v_dead is not null then
-        perform pyengine._wake(array(select pyengine.wait_key('result', d.id) from unnest(v_dead) d (id)));
+        perform pyengine._wake_ended(v_dead, null);
     end if;
     return v_leased;
 end
@@ -360,12 +598,357 @@ $$;
 COMMENT ON FUNCTION pyengine._lease_workflows(workflow_ids text[], executor_id bigint, lease_token uuid) IS 'Leases locked workflows to an executor and returns their ids; those without attempts left are dead-lettered.';
 
 
+CREATE FUNCTION pyengine._lock_queues(executor pyengine.executors, queue_names text[]) RETURNS SETOF pyengine.queues
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+begin
+    update pyengine.queues q
+    set claim_count = q.claim_count + 1
+    from (
+        select n.queue_name
+        from pyengine._workable_queues((_lock_queues.executor).application_name, _lock_queues.queue_names) n
+        where n.is_limited
+        order by n.queue_name
+    ) limited
+    where q.queue_name = limited.queue_name;
+
+    return query
+    select q.*
+    from pyengine._workable_queues((_lock_queues.executor).application_name, _lock_queues.queue_names) n
+    join pyengine.queues q on q.queue_name = n.queue_name;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._lock_queues(executor pyengine.executors, queue_names text[]) IS 'The queues an executor may claim from and that have work; those with limits are locked until the end of the transaction.';
+
+
+CREATE FUNCTION pyengine._log_starts(queue pyengine.queues, partition_keys text[], start_count integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_queue pyengine.queues := _log_starts.queue;
+    v_now timestamptz := greatest(pyengine.now(), v_queue.last_started_at);
+begin
+    if _log_starts.start_count = 0 or num_nonnulls(v_queue.limiter_limit, v_queue.partition_limiter_limit) = 0 then
+        return;
+    end if;
+    if v_queue.limiter_limit is not null then
+        insert into pyengine.queue_starts (queue_name, partition_key, started_at, start_count)
+        values (v_queue.queue_name, null, v_now, _log_starts.start_count);
+        delete from pyengine.queue_starts s
+        where s.queue_name = v_queue.queue_name and s.partition_key is null
+            and s.started_at <= v_now - v_queue.limiter_period;
+    end if;
+    if v_queue.partition_limiter_limit is not null then
+        insert into pyengine.queue_starts (queue_name, partition_key, started_at, start_count)
+        select v_queue.queue_name, p.partition_key, v_now, count(*)
+        from unnest(_log_starts.partition_keys) p (partition_key)
+        group by p.partition_key;
+        delete from pyengine.queue_starts s
+        using unnest(_log_starts.partition_keys) p (partition_key)
+        where s.queue_name = v_queue.queue_name and s.partition_key = p.partition_key
+            and s.started_at <= v_now - v_queue.partition_limiter_period;
+    end if;
+    update pyengine.queues q set last_started_at = v_now where q.queue_name = v_queue.queue_name;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._log_starts(queue pyengine.queues, partition_keys text[], start_count integer) IS 'Logs the starts that rate limits count.';
+
+
+CREATE FUNCTION pyengine._may_run(executor pyengine.executors, application_name text, application_version text, version_is_pinned boolean, name text, class_name text, config_name text) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+    select (application_name is null or application_name = (executor).application_name)
+        and (not version_is_pinned or application_version = (executor).application_version)
+        and pyengine.function_key(name, class_name, config_name) = any ((executor).functions)
+$$;
+
+
+COMMENT ON FUNCTION pyengine._may_run(executor pyengine.executors, application_name text, application_version text, version_is_pinned boolean, name text, class_name text, config_name text) IS 'Whether an executor can run a workflow.';
+
+
+CREATE FUNCTION pyengine._next_key(queue_name text, partition_key text, is_wrapped boolean, cursor_key text) RETURNS SETOF pyengine.key_visit
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_sort TO 'off'
+    AS $$
+declare
+    v_key text;
+begin
+    select w.partition_key
+    into v_key
+    from pyengine.workflows w
+    where w.status = 'ENQUEUED' and w.queue_name = _next_key.queue_name and w.partition_key > _next_key.partition_key
+    order by w.partition_key
+    limit 1;
+    if found and not _next_key.is_wrapped then
+        return query select v_key, false;
+        return;
+    end if;
+    if not _next_key.is_wrapped then
+        select w.partition_key
+        into v_key
+        from pyengine.workflows w
+        where w.status = 'ENQUEUED' and w.queue_name = _next_key.queue_name and w.partition_key is not null
+        order by w.partition_key
+        limit 1;
+    end if;
+    if v_key <= _next_key.cursor_key then
+        return query select v_key, true;
+    end if;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._next_key(queue_name text, partition_key text, is_wrapped boolean, cursor_key text) IS 'The next partition key with claimable work, in a circle that ends at the cursor.';
+
+
 CREATE FUNCTION pyengine._payload_limit() RETURNS integer
     LANGUAGE sql STABLE
     AS $$ select s.max_payload_bytes from pyengine.settings s $$;
 
 
 COMMENT ON FUNCTION pyengine._payload_limit() IS 'The largest payload that is accepted, in bytes.';
+
+
+CREATE FUNCTION pyengine._pick_from_keys(queue pyengine.queues, executor pyengine.executors, pick_limit integer) RETURNS SETOF pyengine.pick
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_sort TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+declare
+    v_queue_name text := (_pick_from_keys.queue).queue_name;
+    v_serial_only boolean := num_nonnulls((_pick_from_keys.queue).partition_concurrency,
+        (_pick_from_keys.queue).partition_worker_concurrency, (_pick_from_keys.queue).partition_limiter_limit) = 0;
+    v_cursor text := coalesce((_pick_from_keys.queue).partition_cursor, '');
+begin
+    return query
+    with recursive visited (partition_key, is_wrapped, visit) as (
+        select n.partition_key, n.is_wrapped, 1
+        from pyengine._next_key(v_queue_name, v_cursor, false, v_cursor) n
+        union all
+        select n.partition_key, n.is_wrapped, v.visit + 1
+        from visited v
+        cross join lateral pyengine._next_key(v_queue_name, v.partition_key, v.is_wrapped, v_cursor) n
+        where v.visit < 2000
+    )
+    select p.workflow_id, v.partition_key
+    from visited v
+    cross join lateral (
+        select pyengine._key_room(_pick_from_keys.queue, _pick_from_keys.executor, v.partition_key, v_serial_only) as room
+    ) r
+    cross join lateral (
+        select w.workflow_id
+        from pyengine.workflows w
+        where w.status = 'ENQUEUED' and w.queue_name = v_queue_name and w.partition_key = v.partition_key
+            and (w.is_serial or not v_serial_only)
+            and pyengine._may_run(_pick_from_keys.executor, w.application_name, w.application_version,
+                w.version_is_pinned, w.name, w.class_name, w.config_name)
+        order by w.priority, w.created_at, w.workflow_id
+        limit greatest(least(r.room, _pick_from_keys.pick_limit), 0)
+        for no key update skip locked
+    ) p
+    limit _pick_from_keys.pick_limit;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._pick_from_keys(queue pyengine.queues, executor pyengine.executors, pick_limit integer) IS 'Chooses and locks claimable workflows of a queue key by key, each key within its limits.';
+
+
+CREATE FUNCTION pyengine._pick_from_order(queue_name text, executor pyengine.executors, pick_limit integer, keyless_only boolean DEFAULT false) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_sort TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+begin
+    if _pick_from_order.queue_name is null then
+        return array(
+            select w.workflow_id
+            from pyengine.workflows w
+            where w.status = 'ENQUEUED' and w.queue_name is null
+                and pyengine._may_run(_pick_from_order.executor, w.application_name, w.application_version,
+                    w.version_is_pinned, w.name, w.class_name, w.config_name)
+            order by w.priority, w.created_at, w.workflow_id
+            limit _pick_from_order.pick_limit
+            for no key update skip locked
+        );
+    end if;
+    return array(
+        select w.workflow_id
+        from pyengine.workflows w
+        where w.status = 'ENQUEUED' and w.queue_name = _pick_from_order.queue_name
+            and (w.partition_key is null or not (_pick_from_order.keyless_only or w.is_serial))
+            and pyengine._may_run(_pick_from_order.executor, w.application_name, w.application_version,
+                w.version_is_pinned, w.name, w.class_name, w.config_name)
+        order by w.priority, w.created_at, w.workflow_id
+        limit _pick_from_order.pick_limit
+        for no key update skip locked
+    );
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._pick_from_order(queue_name text, executor pyengine.executors, pick_limit integer, keyless_only boolean) IS 'Chooses and locks claimable workflows of a queue by priority and age.';
+
+
+CREATE FUNCTION pyengine._pick_from_queue(queue pyengine.queues, executor pyengine.executors, pick_limit integer) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_room int := least(_pick_from_queue.pick_limit, pyengine._queue_room(_pick_from_queue.queue, _pick_from_queue.executor));
+    v_is_partitioned boolean := num_nonnulls((_pick_from_queue.queue).partition_concurrency,
+        (_pick_from_queue.queue).partition_worker_concurrency, (_pick_from_queue.queue).partition_limiter_limit) > 0;
+    v_keyed text[] := '{}';
+    v_keys text[] := '{}';
+    v_keyless text[] := '{}';
+begin
+    if v_room <= 0 then
+        return '{}';
+    end if;
+    if v_is_partitioned or (_pick_from_queue.queue).has_serial_keys then
+        select coalesce(array_agg(p.workflow_id), '{}'), coalesce(array_agg(p.partition_key), '{}')
+        into v_keyed, v_keys
+        from pyengine._pick_from_keys(_pick_from_queue.queue, _pick_from_queue.executor, v_room) p;
+        if v_keys <> '{}' then
+            update pyengine.queues q
+            set partition_cursor = v_keys[cardinality(v_keys)]
+            where q.queue_name = (_pick_from_queue.queue).queue_name;
+        end if;
+    end if;
+    if cardinality(v_keyed) < v_room then
+        v_keyless := pyengine._pick_from_order((_pick_from_queue.queue).queue_name, _pick_from_queue.executor,
+            v_room - cardinality(v_keyed), v_is_partitioned);
+    end if;
+    perform pyengine._log_starts(_pick_from_queue.queue, v_keys, cardinality(v_keyed) + cardinality(v_keyless));
+    return v_keyed || v_keyless;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._pick_from_queue(queue pyengine.queues, executor pyengine.executors, pick_limit integer) IS 'Chooses and locks the workflows of a queue that its limits allow to start now.';
+
+
+CREATE FUNCTION pyengine._prepare_enqueue(requests json) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_queue record;
+    v_full text[] := '{}';
+begin
+    for v_queue in
+        select q.queue_name, q.max_depth, r.wanted, r.is_serial and not q.has_serial_keys as is_new_serial
+        from (
+            select s.queue_name, count(*) as wanted, coalesce(bool_or(s.is_serial), false) as is_serial
+            from pyengine._start_requests(_prepare_enqueue.requests) s
+            where s.queue_name is not null
+            group by s.queue_name
+        ) r
+        join pyengine.queues q on q.queue_name = r.queue_name
+        where q.max_depth is not null or (r.is_serial and not q.has_serial_keys)
+        order by q.queue_name
+    loop
+        update pyengine.queues q
+        set has_serial_keys = q.has_serial_keys or v_queue.is_new_serial, claim_count = q.claim_count + 1
+        where q.queue_name = v_queue.queue_name;
+        if v_queue.max_depth is not null
+            and pyengine._depth(v_queue.queue_name, v_queue.max_depth) + v_queue.wanted > v_queue.max_depth then
+            v_full := v_full || v_queue.queue_name;
+        end if;
+    end loop;
+    return v_full;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._prepare_enqueue(requests json) IS 'Marks queues that get serial keys, and returns those that the requests would make too deep.';
+
+
+CREATE FUNCTION pyengine._promote_delayed() RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_due text[];
+begin
+    v_due := array(
+        select w.workflow_id
+        from pyengine.workflows w
+        where w.status = 'DELAYED' and w.delayed_until <= pyengine.now()
+        order by w.delayed_until
+        limit 1000
+        for no key update skip locked
+    );
+    if v_due = '{}' then
+        return 0;
+    end if;
+    update pyengine.workflows w
+    set status = 'ENQUEUED', updated_at = pyengine.now()
+    where w.workflow_id = any (v_due);
+    return cardinality(v_due);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._promote_delayed() IS 'Makes up to 1000 delayed workflows that are due claimable; returns how many.';
+
+
+CREATE FUNCTION pyengine._queue_room(queue pyengine.queues, executor pyengine.executors) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+declare
+    v_running int;
+    v_running_here int;
+    v_room int := 2147483647;
+begin
+    if num_nonnulls((_queue_room.queue).concurrency, (_queue_room.queue).worker_concurrency) > 0 then
+        select coalesce(sum(r.running), 0),
+            coalesce(sum(r.running) filter (where e.executor_id = (_queue_room.executor).executor_id), 0)
+        into v_running, v_running_here
+        from pyengine.executors e
+        cross join lateral (
+            select count(*) as running
+            from pyengine.workflows w
+            where w.status = 'PENDING' and w.executor_id = e.executor_id
+                and w.queue_name = (_queue_room.queue).queue_name
+        ) r
+        where not e.work_is_returned;
+        v_room := least((_queue_room.queue).concurrency - v_running,
+            (_queue_room.queue).worker_concurrency - v_running_here);
+    end if;
+    if (_queue_room.queue).limiter_limit is not null then
+        v_room := least(v_room, (_queue_room.queue).limiter_limit - pyengine._starts_in_window(
+            (_queue_room.queue).queue_name, null, (_queue_room.queue).limiter_period,
+            (_queue_room.queue).last_started_at));
+    end if;
+    return v_room;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._queue_room(queue pyengine.queues, executor pyengine.executors) IS 'How many workflows of a queue may start now in this executor.';
 
 
 CREATE FUNCTION pyengine._reap_executors() RETURNS integer
@@ -407,6 +990,26 @@ $$;
 COMMENT ON FUNCTION pyengine._reap_executors() IS 'Declares executors dead whose lease is past or whose session stayed away; returns how many.';
 
 
+CREATE FUNCTION pyengine._retry_pause(workflow_id text, attempt_count integer) RETURNS interval
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    if _retry_pause.attempt_count < 3 or exists (
+        select 1 from pyengine.steps s
+        where s.workflow_id = _retry_pause.workflow_id and s.attempt = _retry_pause.attempt_count
+    ) then
+        return null;
+    end if;
+    return make_interval(secs => least(2.0 ^ least(_retry_pause.attempt_count - 3, 10), 60));
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._retry_pause(workflow_id text, attempt_count integer) IS 'Pause before a workflow whose process died is tried again; null when it made progress or died less than three times.';
+
+
 CREATE FUNCTION pyengine._return_work() RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -415,6 +1018,7 @@ CREATE FUNCTION pyengine._return_work() RETURNS integer
 declare
     v_finished bigint[];
     v_returned int;
+    v_work_keys bigint[];
 begin
     v_finished := array(
         select e.executor_id
@@ -427,16 +1031,23 @@ begin
         return 0;
     end if;
 
-    update pyengine.workflows w
-    set status = 'ENQUEUED', lease_token = null, updated_at = pyengine.now()
-    where w.workflow_id in (
-        select o.workflow_id
-        from pyengine.workflows o
-        where o.status = 'PENDING' and o.executor_id = any (v_finished)
-        order by o.workflow_id
-        for no key update skip locked
-    );
-    get diagnostics v_returned = row_count;
+    with returned as (
+        update pyengine.workflows w
+        set status = case when pyengine._retry_pause(w.workflow_id, w.attempt_count) is null then 'ENQUEUED' else 'DELAYED' end,
+            delayed_until = pyengine.now() + pyengine._retry_pause(w.workflow_id, w.attempt_count),
+            lease_token = null, updated_at = pyengine.now()
+        where w.workflow_id in (
+            select o.workflow_id
+            from pyengine.workflows o
+            where o.status = 'PENDING' and o.executor_id = any (v_finished)
+            order by o.workflow_id
+            for no key update skip locked
+        )
+        returning w.queue_name
+    )
+    select count(*), array_agg(distinct pyengine.wait_key('work', coalesce(r.queue_name, '')))
+    into v_returned, v_work_keys
+    from returned r;
 
     update pyengine.executors e
     set work_is_returned = true
@@ -446,9 +1057,7 @@ begin
             select 1 from pyengine.workflows w where w.status = 'PENDING' and w.executor_id = e.executor_id
         );
 
-    if v_returned > 0 then
-        perform pyengine._wake(array[pyengine.wait_key('work', '')]);
-    end if;
+    perform pyengine._wake(v_work_keys);
     return v_returned;
 end
 $$;
@@ -469,13 +1078,15 @@ $$;
 COMMENT ON FUNCTION pyengine._session_is_gone(session_pid integer, session_at timestamp with time zone) IS 'Whether an executor''s session has ended while the server ran on.';
 
 
-CREATE FUNCTION pyengine._start_requests(requests json) RETURNS TABLE(workflow_id text, name text, class_name text, config_name text, application_name text, application_version text, version_is_pinned boolean, lease_token uuid, max_attempts integer, queue_name text, priority integer, partition_key text, deduplication_id text, delay_ms double precision, parent_workflow_id text, parent_lease_token uuid, parent_step_id integer, step_name text, reject_known_id boolean, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb, timeout_ms double precision, serialization text, inputs json, item integer, refusal text)
+CREATE FUNCTION pyengine._start_requests(requests json) RETURNS TABLE(workflow_id text, name text, class_name text, config_name text, application_name text, application_version text, version_is_pinned boolean, lease_token uuid, max_attempts integer, queue_name text, priority integer, partition_key text, is_serial boolean, deduplication_id text, delay_ms double precision, parent_workflow_id text, parent_lease_token uuid, parent_step_id integer, step_name text, reject_known_id boolean, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb, timeout_ms double precision, serialization text, inputs json, item integer, refusal text)
     LANGUAGE sql STABLE
     AS $$
     select r.*,
         case
             when r.workflow_id is null or pg_catalog.btrim(r.workflow_id) = '' then 'PE400'
             when pg_catalog.octet_length(r.workflow_id) > 512 then 'PE400'
+            when pg_catalog.octet_length(r.partition_key) > 512 or pg_catalog.octet_length(r.deduplication_id) > 512
+                or pg_catalog.octet_length(r.queue_name) > 255 or r.priority < 0 then 'PE400'
             when r.name is null or r.inputs is null or r.serialization is null then 'PE400'
             when pg_catalog.octet_length(r.inputs::text) > 65536
                 and pg_catalog.octet_length(r.inputs::text) > pyengine._payload_limit() then 'PE413'
@@ -484,7 +1095,7 @@ CREATE FUNCTION pyengine._start_requests(requests json) RETURNS TABLE(workflow_i
         workflow_id text, name text, class_name text, config_name text,
         application_name text, application_version text, version_is_pinned boolean,
         lease_token uuid, max_attempts int,
-        queue_name text, priority int, partition_key text, deduplication_id text, delay_ms double precision,
+        queue_name text, priority int, partition_key text, is_serial boolean, deduplication_id text, delay_ms double precision,
         parent_workflow_id text, parent_lease_token uuid, parent_step_id int, step_name text,
         reject_known_id boolean, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb,
         timeout_ms double precision, serialization text, inputs json
@@ -493,6 +1104,20 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._start_requests(requests json) IS 'The rows of a start_workflows request, each with the code of what is wrong with it, if anything.';
+
+
+CREATE FUNCTION pyengine._starts_in_window(queue_name text, partition_key text, period interval, last_started_at timestamp with time zone) RETURNS integer
+    LANGUAGE sql
+    AS $$
+    select coalesce(sum(s.start_count), 0)::int
+    from pyengine.queue_starts s
+    where s.queue_name = _starts_in_window.queue_name
+        and s.partition_key is not distinct from _starts_in_window.partition_key
+        and s.started_at > greatest(pyengine.now(), _starts_in_window.last_started_at) - _starts_in_window.period
+$$;
+
+
+COMMENT ON FUNCTION pyengine._starts_in_window(queue_name text, partition_key text, period interval, last_started_at timestamp with time zone) IS 'How many starts a rate limit counts now.';
 
 
 CREATE FUNCTION pyengine._step_requests(requests json) RETURNS TABLE(workflow_id text, lease_token uuid, step_id integer, name text, child_workflow_id text, elapsed_ms double precision, serialization text, output json, error json, item integer, refusal text)
@@ -533,6 +1158,77 @@ $$;
 COMMENT ON FUNCTION pyengine._wake(wait_keys bigint[]) IS 'Notifies the channels that wait for the given keys.';
 
 
+CREATE FUNCTION pyengine._wake_ended(workflow_ids text[], queue_names text[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform pyengine._wake(array(
+        select pyengine.wait_key('result', i.workflow_id) from unnest(_wake_ended.workflow_ids) i (workflow_id)
+        union all
+        select pyengine.wait_key('work', n.queue_name) from unnest(_wake_ended.queue_names) n (queue_name)
+    ));
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._wake_ended(workflow_ids text[], queue_names text[]) IS 'Notifies who waits for these results or for a place in these queues.';
+
+
+CREATE FUNCTION pyengine._window_opens_at(queue pyengine.queues) RETURNS timestamp with time zone
+    LANGUAGE sql STABLE
+    AS $$
+    select least(
+        (select min(s.started_at) + (queue).limiter_period
+         from pyengine.queue_starts s
+         where s.queue_name = (queue).queue_name and s.partition_key is null),
+        (select min(s.started_at) + (queue).partition_limiter_period
+         from pyengine.queue_starts s
+         where s.queue_name = (queue).queue_name and s.partition_key is not null
+             and s.started_at > pyengine.now() - (queue).partition_limiter_period)
+    )
+$$;
+
+
+COMMENT ON FUNCTION pyengine._window_opens_at(queue pyengine.queues) IS 'When the next start may follow under a queue''s rate limits.';
+
+
+CREATE FUNCTION pyengine._work_keys(application_name text, queue_names text[]) RETURNS bigint[]
+    LANGUAGE sql STABLE
+    AS $$
+    select array(
+        select pyengine.wait_key('work', '')
+        union all
+        select pyengine.wait_key('work', q.queue_name)
+        from pyengine.queues q
+        where (q.application_name is null or q.application_name = _work_keys.application_name)
+            and (_work_keys.queue_names is null or q.queue_name = any (_work_keys.queue_names))
+    )
+$$;
+
+
+COMMENT ON FUNCTION pyengine._work_keys(application_name text, queue_names text[]) IS 'Wait keys of a process that waits for work.';
+
+
+CREATE FUNCTION pyengine._workable_queues(application_name text, queue_names text[]) RETURNS TABLE(queue_name text, is_limited boolean)
+    LANGUAGE sql STABLE
+    AS $$
+    select q.queue_name,
+        pg_catalog.num_nonnulls(q.worker_concurrency, q.concurrency, q.partition_concurrency,
+            q.partition_worker_concurrency, q.limiter_limit, q.partition_limiter_limit) > 0 or q.has_serial_keys
+    from pyengine.queues q
+    where not q.is_paused
+        and (q.application_name is null or q.application_name = _workable_queues.application_name)
+        and (_workable_queues.queue_names is null or q.queue_name = any (_workable_queues.queue_names))
+        and exists (
+            select 1 from pyengine.workflows w where w.status = 'ENQUEUED' and w.queue_name = q.queue_name
+        )
+$$;
+
+
+COMMENT ON FUNCTION pyengine._workable_queues(application_name text, queue_names text[]) IS 'Queues of an application that have claimable work, and whether each is limited.';
+
+
 CREATE FUNCTION pyengine.apply_batch(batch json, executor_id bigint DEFAULT NULL::bigint) RETURNS SETOF pyengine.batch_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -569,6 +1265,40 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine.apply_batch(batch json, executor_id bigint) IS 'Starts, checkpoints and outcomes of several workflows in one commit; answers as start_workflows, record_steps and finish_workflows do.';
+
+
+CREATE FUNCTION pyengine.await_work(executor_id bigint, channel text, queue_names text[] DEFAULT NULL::text[]) RETURNS double precision
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_application_name text;
+    v_due timestamptz;
+begin
+    select e.application_name
+    into v_application_name
+    from pyengine.executors e
+    where e.executor_id = await_work.executor_id;
+
+    perform pyengine._await_keys(
+        pyengine._work_keys(v_application_name, await_work.queue_names), await_work.channel);
+
+    select least(
+        (select min(w.delayed_until) from pyengine.workflows w where w.status = 'DELAYED'),
+        (select min(pyengine._window_opens_at(q))
+         from pyengine._workable_queues(v_application_name, await_work.queue_names) n
+         join pyengine.queues q on q.queue_name = n.queue_name
+         where num_nonnulls(q.limiter_limit, q.partition_limiter_limit) > 0)
+    )
+    into v_due;
+    return extract(epoch from v_due - v_now);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.await_work(executor_id bigint, channel text, queue_names text[]) IS 'Registers an idle process as waiting for work; returns the seconds until the next delayed workflow or rate window, null if there is none.';
 
 
 CREATE FUNCTION pyengine.await_workflows(workflow_ids text[], channel text DEFAULT NULL::text) RETURNS SETOF pyengine.outcome
@@ -613,6 +1343,7 @@ CREATE FUNCTION pyengine.cancel_workflows(workflow_ids text[]) RETURNS SETOF tex
 declare
     v_now timestamptz := pyengine.now();
     v_cancelled text[];
+    v_queue_names text[];
 begin
     with wanted as materialized (
         select distinct i.workflow_id
@@ -625,17 +1356,72 @@ begin
         from wanted i
         where w.workflow_id = i.workflow_id
             and w.status in ('PENDING', 'ENQUEUED', 'DELAYED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
-        returning w.workflow_id
+        returning w.workflow_id, w.queue_name
     )
-    select array_agg(c.workflow_id) into v_cancelled from cancelled c;
+    select array_agg(c.workflow_id), array_agg(distinct c.queue_name) filter (where c.queue_name is not null)
+    into v_cancelled, v_queue_names
+    from cancelled c;
 
-    perform pyengine._wake(array(select pyengine.wait_key('result', c.id) from unnest(v_cancelled) c (id)));
+    perform pyengine._wake_ended(v_cancelled, v_queue_names);
     return query select c.id from unnest(v_cancelled) c (id);
 end
 $$;
 
 
 COMMENT ON FUNCTION pyengine.cancel_workflows(workflow_ids text[]) IS 'Cancels those of the workflows that have not succeeded or failed; returns the ids that it cancelled.';
+
+
+CREATE FUNCTION pyengine.change_queue(queue_name text, changes json) RETURNS SETOF pyengine.queues
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_queue pyengine.queues;
+    v_new record;
+begin
+    select q.* into v_queue from pyengine.queues q where q.queue_name = change_queue.queue_name for no key update;
+    if not found then
+        raise exception using errcode = 'PE404',
+            message = format('there is no queue %s: register it first', change_queue.queue_name);
+    end if;
+    select r.*
+    into v_new
+    from json_to_record(change_queue.changes) as r (
+        worker_concurrency int, concurrency int, partition_concurrency int, partition_worker_concurrency int,
+        limiter_limit int, limiter_period_seconds double precision,
+        partition_limiter_limit int, partition_limiter_period_seconds double precision,
+        polling_interval_seconds double precision, max_depth int
+    );
+    return query
+    select r.*
+    from pyengine.register_queue(
+        queue_name => v_queue.queue_name,
+        application_name => v_queue.application_name,
+        worker_concurrency => case when change_queue.changes -> 'worker_concurrency' is null
+            then v_queue.worker_concurrency else v_new.worker_concurrency end,
+        concurrency => case when change_queue.changes -> 'concurrency' is null
+            then v_queue.concurrency else v_new.concurrency end,
+        partition_concurrency => case when change_queue.changes -> 'partition_concurrency' is null
+            then v_queue.partition_concurrency else v_new.partition_concurrency end,
+        partition_worker_concurrency => case when change_queue.changes -> 'partition_worker_concurrency' is null
+            then v_queue.partition_worker_concurrency else v_new.partition_worker_concurrency end,
+        limiter_limit => case when change_queue.changes -> 'limiter_limit' is null
+            then v_queue.limiter_limit else v_new.limiter_limit end,
+        limiter_period_seconds => case when change_queue.changes -> 'limiter_period_seconds' is null
+            then extract(epoch from v_queue.limiter_period) else v_new.limiter_period_seconds end,
+        partition_limiter_limit => case when change_queue.changes -> 'partition_limiter_limit' is null
+            then v_queue.partition_limiter_limit else v_new.partition_limiter_limit end,
+        partition_limiter_period_seconds => case when change_queue.changes -> 'partition_limiter_period_seconds' is null
+            then extract(epoch from v_queue.partition_limiter_period) else v_new.partition_limiter_period_seconds end,
+        polling_interval_seconds => case when change_queue.changes -> 'polling_interval_seconds' is null
+            then extract(epoch from v_queue.polling_interval) else v_new.polling_interval_seconds end,
+        max_depth => case when change_queue.changes -> 'max_depth' is null then v_queue.max_depth else v_new.max_depth end
+    ) r;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.change_queue(queue_name text, changes json) IS 'Changes the named properties of a queue (a json object; null removes a limit) and returns it.';
 
 
 CREATE FUNCTION pyengine.check_lease(workflow_id text, lease_token uuid) RETURNS void
@@ -651,23 +1437,24 @@ $$;
 COMMENT ON FUNCTION pyengine.check_lease(workflow_id text, lease_token uuid) IS 'Raises PE001, PE002 or PE404 unless the run with this lease token owns the workflow.';
 
 
-CREATE FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, claim_limit integer, channel text DEFAULT NULL::text) RETURNS SETOF pyengine.claimed_workflow
+CREATE FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[] DEFAULT NULL::text[], channel text DEFAULT NULL::text) RETURNS SETOF pyengine.claimed_workflow
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
-    v_executor record;
-    v_candidates text[];
+    v_executor pyengine.executors;
     v_claimed text[];
+    v_queue pyengine.queues;
+    v_picked text[];
 begin
-    select e.application_name, e.application_version, e.functions
+    select e.*
     into v_executor
     from pyengine.executors e
     where e.executor_id = claim_workflows.executor_id and e.finished_at is null;
     if not found then
-        raise exception using errcode = 'PE001',
+        raise exception using errcode = 'PE003',
             message = format('executor %s is no longer registered', claim_workflows.executor_id),
             detail = json_build_object('executor_id', claim_workflows.executor_id)::text;
     end if;
@@ -677,30 +1464,45 @@ begin
         where w.executor_id = claim_workflows.executor_id and w.status = 'PENDING'
             and w.lease_token = claim_workflows.lease_token
     );
-    if v_claimed = '{}' then
-        v_candidates := array(
-            select w.workflow_id
-            from pyengine.workflows w
-            where w.status = 'ENQUEUED' and w.queue_name is null
-                and (w.application_name is null or w.application_name = v_executor.application_name)
-                and (not w.version_is_pinned or w.application_version = v_executor.application_version)
-                and pyengine.function_key(w.name, w.class_name, w.config_name) = any (v_executor.functions)
-            order by w.priority, w.created_at, w.workflow_id
-            limit claim_workflows.claim_limit
-            for no key update skip locked
-        );
-        v_claimed := pyengine._lease_workflows(v_candidates, claim_workflows.executor_id, claim_workflows.lease_token);
+    if v_claimed <> '{}' then
+        return query select c.* from pyengine._describe_claims(v_claimed) c;
+        return;
     end if;
 
-    if v_claimed = '{}' and v_candidates = '{}' and claim_workflows.channel is not null then
-        perform pyengine._await_keys(array[pyengine.wait_key('work', '')], claim_workflows.channel);
+    perform pyengine._promote_delayed();
+    v_picked := pyengine._pick_from_order(null, v_executor, claim_workflows.claim_limit);
+    for v_queue in
+        select q.* from pyengine._lock_queues(v_executor, claim_workflows.queue_names) q order by random()
+    loop
+        exit when cardinality(v_picked) >= claim_workflows.claim_limit;
+        v_picked := v_picked || pyengine._pick_from_queue(
+            v_queue, v_executor, claim_workflows.claim_limit - cardinality(v_picked));
+    end loop;
+
+    if v_picked <> '{}' then
+        v_claimed := pyengine._lease_workflows(v_picked, claim_workflows.executor_id, claim_workflows.lease_token);
+        perform pyengine.forget_waits(
+            pyengine._work_keys(v_executor.application_name, claim_workflows.queue_names), claim_workflows.channel);
+        return query select c.* from pyengine._describe_claims(v_claimed) c;
     end if;
-    return query select c.* from pyengine._describe_claims(v_claimed) c;
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, claim_limit integer, channel text) IS 'Hands up to claim_limit runnable workflows to an executor, with inputs and history, under one lease token; idempotent per token.';
+COMMENT ON FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[], channel text) IS 'Hands up to claim_limit runnable workflows to an executor, with inputs and history, under one lease token; idempotent per token. queue_names restricts the queues; the waits of channel for work are taken back when something is claimed.';
+
+
+CREATE FUNCTION pyengine.delete_queue(queue_name text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    delete from pyengine.queues q where q.queue_name = delete_queue.queue_name;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.delete_queue(queue_name text) IS 'Removes a queue if there is one of that name; its waiting workflows stay.';
 
 
 CREATE TABLE pyengine.workflows (
@@ -719,6 +1521,7 @@ CREATE TABLE pyengine.workflows (
     queue_name text,
     priority integer DEFAULT 0 NOT NULL,
     partition_key text,
+    is_serial boolean DEFAULT false NOT NULL,
     deduplication_id text,
     parent_workflow_id text COLLATE pg_catalog."C",
     forked_from text COLLATE pg_catalog."C",
@@ -771,6 +1574,9 @@ COMMENT ON COLUMN pyengine.workflows.attempt_count IS 'How often a run was start
 COMMENT ON COLUMN pyengine.workflows.max_attempts IS 'Runs allowed before the workflow is dead-lettered; null is no limit.';
 
 
+COMMENT ON COLUMN pyengine.workflows.is_serial IS 'Runs one at a time with the others of its partition key, even on a queue without partition limits.';
+
+
 COMMENT ON COLUMN pyengine.workflows.started_at IS 'When the current or last run began.';
 
 
@@ -807,7 +1613,8 @@ declare
     v_now timestamptz := pyengine.now();
     v_asked int;
     v_finished int[];
-    v_keys bigint[];
+    v_ids text[];
+    v_queue_names text[];
 begin
     with request as materialized (
         select r.*
@@ -819,13 +1626,14 @@ begin
             lease_token = null, deduplication_id = null, finished_at = v_now, updated_at = v_now
         from (select q.* from request q where q.refusal is null order by q.workflow_id) r
         where w.workflow_id = r.workflow_id and w.lease_token = r.lease_token
-        returning r.item, pyengine.wait_key('result', w.workflow_id) as wait_key
+        returning r.item, w.workflow_id, w.queue_name
     )
-    select (select count(*) from request), coalesce(array_agg(f.item), '{}'), array_agg(f.wait_key)
-    into v_asked, v_finished, v_keys
+    select (select count(*) from request), coalesce(array_agg(f.item), '{}'), array_agg(f.workflow_id),
+        array_agg(distinct f.queue_name) filter (where f.queue_name is not null)
+    into v_asked, v_finished, v_ids, v_queue_names
     from finished f;
 
-    perform pyengine._wake(v_keys);
+    perform pyengine._wake_ended(v_ids, v_queue_names);
 
     if cardinality(v_finished) < v_asked then
         return query select a.* from pyengine._answer_finishes(finish_workflows.requests, v_finished) a;
@@ -924,6 +1732,25 @@ $$;
 COMMENT ON FUNCTION pyengine.list_migrations() IS 'Lists the migrations applied to this schema, oldest first.';
 
 
+CREATE FUNCTION pyengine.list_queues(application_name text DEFAULT NULL::text, queue_names text[] DEFAULT NULL::text[]) RETURNS SETOF pyengine.queues
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return query
+    select q.*
+    from pyengine.queues q
+    where (list_queues.application_name is null or q.application_name is null
+            or q.application_name = list_queues.application_name)
+        and (list_queues.queue_names is null or q.queue_name = any (list_queues.queue_names))
+    order by q.queue_name;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.list_queues(application_name text, queue_names text[]) IS 'Queues by name: of one application (and of none), or all.';
+
+
 CREATE TABLE pyengine.steps (
     workflow_id text NOT NULL COLLATE pg_catalog."C",
     step_id integer NOT NULL,
@@ -975,6 +1802,26 @@ CREATE FUNCTION pyengine.now() RETURNS timestamp with time zone
 
 
 COMMENT ON FUNCTION pyengine.now() IS 'The engine''s clock: the time of the database server, at this moment.';
+
+
+CREATE FUNCTION pyengine.pause_queue(queue_name text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    update pyengine.queues q
+    set is_paused = true, updated_at = pyengine.now()
+    where q.queue_name = pause_queue.queue_name;
+    if not found then
+        raise exception using errcode = 'PE404',
+            message = format('there is no queue %s: register it first', pause_queue.queue_name);
+    end if;
+    perform pyengine._wake(array[pyengine.wait_key('work', pause_queue.queue_name)]);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.pause_queue(queue_name text) IS 'Pauses a queue; raises PE404 if there is none of that name.';
 
 
 CREATE FUNCTION pyengine.record_step_in_transaction(workflow_id text, lease_token uuid, step_id integer, name text, serialization text, output json, elapsed_ms double precision DEFAULT 0) RETURNS void
@@ -1097,6 +1944,55 @@ $$;
 COMMENT ON FUNCTION pyengine.register_executor(name text, application_name text, application_version text, version_is_pinned boolean, functions text[], channel text, lease_seconds double precision, session_pid integer, host text, process_id integer) IS 'Registers a process as an executor, takes over from dead predecessors of its name, and returns the new executor id.';
 
 
+CREATE FUNCTION pyengine.register_queue(queue_name text, application_name text DEFAULT NULL::text, worker_concurrency integer DEFAULT NULL::integer, concurrency integer DEFAULT NULL::integer, partition_concurrency integer DEFAULT NULL::integer, partition_worker_concurrency integer DEFAULT NULL::integer, limiter_limit integer DEFAULT NULL::integer, limiter_period_seconds double precision DEFAULT NULL::double precision, partition_limiter_limit integer DEFAULT NULL::integer, partition_limiter_period_seconds double precision DEFAULT NULL::double precision, polling_interval_seconds double precision DEFAULT 1, max_depth integer DEFAULT NULL::integer, on_conflict text DEFAULT 'always_update'::text) RETURNS SETOF pyengine.queues
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_owner text;
+begin
+    perform pyengine._check_queue_name(register_queue.queue_name);
+    if register_queue.on_conflict not in ('always_update', 'never_update') then
+        raise exception using errcode = 'PE400',
+            message = format('on_conflict is %s: use always_update or never_update', register_queue.on_conflict);
+    end if;
+
+    insert into pyengine.queues (queue_name, application_name, created_at, updated_at)
+    values (register_queue.queue_name, register_queue.application_name, v_now, v_now)
+    on conflict on constraint queues_pkey do nothing;
+    if found or register_queue.on_conflict = 'always_update' then
+        select q.application_name into v_owner
+        from pyengine.queues q where q.queue_name = register_queue.queue_name for no key update;
+        if v_owner <> register_queue.application_name then
+            raise exception using errcode = 'PE409',
+                message = format('queue %s belongs to application %s', register_queue.queue_name, v_owner),
+                detail = json_build_object('queue_name', register_queue.queue_name)::text;
+        end if;
+        update pyengine.queues q
+        set worker_concurrency = register_queue.worker_concurrency,
+            concurrency = register_queue.concurrency,
+            partition_concurrency = register_queue.partition_concurrency,
+            partition_worker_concurrency = register_queue.partition_worker_concurrency,
+            limiter_limit = register_queue.limiter_limit,
+            limiter_period = make_interval(secs => register_queue.limiter_period_seconds),
+            partition_limiter_limit = register_queue.partition_limiter_limit,
+            partition_limiter_period = make_interval(secs => register_queue.partition_limiter_period_seconds),
+            polling_interval = make_interval(secs => register_queue.polling_interval_seconds),
+            max_depth = register_queue.max_depth,
+            application_name = coalesce(q.application_name, register_queue.application_name),
+            updated_at = v_now
+        where q.queue_name = register_queue.queue_name;
+        perform pyengine._wake(array[pyengine.wait_key('work', register_queue.queue_name)]);
+    end if;
+    return query select q.* from pyengine.queues q where q.queue_name = register_queue.queue_name;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.register_queue(queue_name text, application_name text, worker_concurrency integer, concurrency integer, partition_concurrency integer, partition_worker_concurrency integer, limiter_limit integer, limiter_period_seconds double precision, partition_limiter_limit integer, partition_limiter_period_seconds double precision, polling_interval_seconds double precision, max_depth integer, on_conflict text) IS 'Registers a queue with its limits (null is no limit), or changes it; all processes follow at their next claim.';
+
+
 CREATE FUNCTION pyengine.release_workflows(requests json) RETURNS SETOF text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1106,6 +2002,7 @@ CREATE FUNCTION pyengine.release_workflows(requests json) RETURNS SETOF text
     AS $$
 declare
     v_released text[];
+    v_work_keys bigint[];
 begin
     with request as materialized (
         select r.workflow_id, r.lease_token
@@ -1116,19 +2013,39 @@ begin
         set status = 'ENQUEUED', lease_token = null, updated_at = pyengine.now()
         from request r
         where w.workflow_id = r.workflow_id and w.lease_token = r.lease_token
-        returning w.workflow_id
+        returning w.workflow_id, w.queue_name
     )
-    select array_agg(r.workflow_id) into v_released from released r;
+    select array_agg(r.workflow_id), array_agg(distinct pyengine.wait_key('work', coalesce(r.queue_name, '')))
+    into v_released, v_work_keys
+    from released r;
 
-    if v_released is not null then
-        perform pyengine._wake(array[pyengine.wait_key('work', '')]);
-    end if;
+    perform pyengine._wake(v_work_keys);
     return query select r.id from unnest(v_released) r (id);
 end
 $$;
 
 
 COMMENT ON FUNCTION pyengine.release_workflows(requests json) IS 'Gives workflows of a json array (workflow_id, lease_token) back unfinished; returns the ids that it released.';
+
+
+CREATE FUNCTION pyengine.resume_queue(queue_name text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    update pyengine.queues q
+    set is_paused = false, updated_at = pyengine.now()
+    where q.queue_name = resume_queue.queue_name;
+    if not found then
+        raise exception using errcode = 'PE404',
+            message = format('there is no queue %s: register it first', resume_queue.queue_name);
+    end if;
+    perform pyengine._wake(array[pyengine.wait_key('work', resume_queue.queue_name)]);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.resume_queue(queue_name text) IS 'Resumes a queue; raises PE404 if there is none of that name.';
 
 
 CREATE FUNCTION pyengine.resume_workflows(workflow_ids text[], queue_name text DEFAULT NULL::text) RETURNS SETOF text
@@ -1157,7 +2074,7 @@ begin
     select array_agg(r.workflow_id) into v_resumed from resumed r;
 
     if v_resumed is not null then
-        perform pyengine._wake(array[pyengine.wait_key('work', '')]);
+        perform pyengine._wake(array[pyengine.wait_key('work', coalesce(resume_workflows.queue_name, ''))]);
     end if;
     return query select r.id from unnest(v_resumed) r (id);
 end
@@ -1203,6 +2120,36 @@ $$;
 COMMENT ON FUNCTION pyengine.set_max_payload_bytes(max_payload_bytes integer) IS 'Sets the largest payload that is accepted, in bytes, from 65536 to 268435456.';
 
 
+CREATE FUNCTION pyengine.set_workflow_delay(workflow_id text, delay_ms double precision DEFAULT NULL::double precision, delayed_until_ms bigint DEFAULT NULL::bigint) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    if num_nonnulls(set_workflow_delay.delay_ms, set_workflow_delay.delayed_until_ms) <> 1
+        or set_workflow_delay.delay_ms < 0 then
+        raise exception using errcode = 'PE400',
+            message = 'set_workflow_delay needs exactly one of delay_ms (not negative) and delayed_until_ms';
+    end if;
+    update pyengine.workflows w
+    set delayed_until = case
+            when set_workflow_delay.delayed_until_ms is not null
+            then to_timestamp(set_workflow_delay.delayed_until_ms / 1000.0)
+            else pyengine.now() + make_interval(secs => set_workflow_delay.delay_ms / 1000) end,
+        updated_at = pyengine.now()
+    where w.workflow_id = set_workflow_delay.workflow_id and w.status = 'DELAYED';
+    if found then
+        perform pyengine._wake(array[pyengine.wait_key('work', w.queue_name)])
+        from pyengine.workflows w
+        where w.workflow_id = set_workflow_delay.workflow_id;
+    end if;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.set_workflow_delay(workflow_id text, delay_ms double precision, delayed_until_ms bigint) IS 'Changes when a delayed workflow becomes claimable; a workflow that is not delayed is left alone.';
+
+
 CREATE FUNCTION pyengine.start_workflows(requests json, executor_id bigint DEFAULT NULL::bigint) RETURNS SETOF pyengine.start_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1212,7 +2159,9 @@ CREATE FUNCTION pyengine.start_workflows(requests json, executor_id bigint DEFAU
 declare
     v_now timestamptz := pyengine.now();
     v_asked int;
-    v_created int;
+    v_created text[];
+    v_full_queues text[] := '{}';
+    v_work_keys bigint[];
 begin
     if start_workflows.executor_id is not null and not exists (
         select 1 from pyengine.executors e
@@ -1220,9 +2169,13 @@ begin
     ) then
         return query
         select r.item, 'PE003', format('executor %s is no longer registered', start_workflows.executor_id),
-            null::text, null::text, null::text, null::text, null::text
+            null::text, null::text, null::text, null::text, null::text, null::text
         from pyengine._start_requests(start_workflows.requests) r;
         return;
+    end if;
+
+    if strpos(start_workflows.requests::text, '"queue_name"') > 0 then
+        v_full_queues := pyengine._prepare_enqueue(start_workflows.requests);
     end if;
 
     with request as materialized (
@@ -1243,7 +2196,7 @@ begin
             workflow_id, status, name, class_name, config_name,
             application_name, application_version, version_is_pinned,
             executor_id, lease_token, attempt_count, max_attempts,
-            queue_name, priority, partition_key, deduplication_id,
+            queue_name, priority, partition_key, is_serial, deduplication_id,
             parent_workflow_id, authenticated_user, assumed_role, authenticated_roles, attributes,
             timeout, deadline_at, delayed_until, created_at, updated_at, started_at,
             serialization, inputs
@@ -1255,7 +2208,7 @@ begin
             r.application_name, r.application_version, coalesce(r.version_is_pinned, false),
             case when r.lease_token is not null then start_workflows.executor_id end,
             r.lease_token, (r.lease_token is not null)::int, r.max_attempts,
-            r.queue_name, coalesce(r.priority, 0), r.partition_key, r.deduplication_id,
+            r.queue_name, coalesce(r.priority, 0), r.partition_key, coalesce(r.is_serial, false), r.deduplication_id,
             r.parent_workflow_id, r.authenticated_user, r.assumed_role,
             case when r.authenticated_roles is not null
                 then array(select json_array_elements_text(r.authenticated_roles)) end,
@@ -1272,9 +2225,10 @@ begin
         left join parent p on p.item = r.item
         where r.refusal is null
             and (r.parent_lease_token is null or p.lease_token = r.parent_lease_token)
+            and (r.queue_name = any (v_full_queues)) is not true
         order by r.workflow_id
-        on conflict on constraint workflows_pkey do nothing
-        returning workflow_id
+        on conflict do nothing
+        returning workflow_id, status, queue_name
     ), recorded as (
         insert into pyengine.steps (
             workflow_id, step_id, name, attempt, child_workflow_id, started_at, completed_at, serialization
@@ -1287,10 +2241,16 @@ begin
         where r.parent_step_id is not null
         on conflict on constraint steps_pkey do nothing
     )
-    select (select count(*) from request), (select count(*) from created) into v_asked, v_created;
+    select (select count(*) from request), coalesce(array_agg(c.workflow_id), '{}'),
+        array_agg(distinct pyengine.wait_key('work', coalesce(c.queue_name, ''))) filter (where c.status = 'ENQUEUED')
+    into v_asked, v_created, v_work_keys
+    from created c;
 
-    if v_created < v_asked then
-        return query select a.* from pyengine._answer_starts(start_workflows.requests) a;
+    if v_work_keys is not null then
+        perform pyengine._wake(v_work_keys);
+    end if;
+    if cardinality(v_created) < v_asked then
+        return query select a.* from pyengine._answer_starts(start_workflows.requests, v_created, v_full_queues) a;
     end if;
 end
 $$;
@@ -1306,10 +2266,10 @@ CREATE FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer D
     AS $$
 declare
     v_now timestamptz := pyengine.now();
-    v_executor record;
+    v_executor pyengine.executors;
     v_result pyengine.tick_result;
 begin
-    select e.application_name, e.application_version, e.functions, e.session_pid, e.heartbeat_at
+    select e.*
     into v_executor
     from pyengine.executors e
     where e.executor_id = tick_executor.executor_id and e.finished_at is null;
@@ -1328,17 +2288,21 @@ begin
                 else v_now end
         where e.executor_id = tick_executor.executor_id and e.finished_at is null;
         v_result.is_alive := found;
+        perform pyengine._drop_expired_waits();
     end if;
 
     v_result.reaped_executors := pyengine._reap_executors();
     v_result.requeued_workflows := pyengine._return_work();
-    v_result.claimable := v_result.is_alive and exists (
-        select 1
-        from pyengine.workflows w
-        where w.status = 'ENQUEUED' and w.queue_name is null
-            and (w.application_name is null or w.application_name = v_executor.application_name)
-            and (not w.version_is_pinned or w.application_version = v_executor.application_version)
-            and pyengine.function_key(w.name, w.class_name, w.config_name) = any (v_executor.functions)
+    v_result.claimable := v_result.is_alive and (
+        exists (
+            select 1
+            from pyengine.workflows w
+            where w.status = 'ENQUEUED' and w.queue_name is null
+                and pyengine._may_run(v_executor, w.application_name, w.application_version, w.version_is_pinned,
+                    w.name, w.class_name, w.config_name)
+        )
+        or exists (select 1 from pyengine._workable_queues(v_executor.application_name, null))
+        or exists (select 1 from pyengine.workflows w where w.status = 'DELAYED' and w.delayed_until <= v_now)
     );
     return next v_result;
 end
@@ -1360,54 +2324,6 @@ $$;
 COMMENT ON FUNCTION pyengine.wait_key(kind text, id text) IS 'Key of a wait: the first 8 bytes of sha256(kind:id) as a signed integer. Kinds: result, work.';
 
 
-CREATE TABLE pyengine.executors (
-    executor_id bigint NOT NULL,
-    name text NOT NULL,
-    application_name text NOT NULL,
-    application_version text NOT NULL,
-    version_is_pinned boolean NOT NULL,
-    functions text[] NOT NULL,
-    host text,
-    process_id integer,
-    channel text NOT NULL,
-    lease_duration interval NOT NULL,
-    started_at timestamp with time zone NOT NULL,
-    heartbeat_at timestamp with time zone NOT NULL,
-    session_pid integer,
-    session_at timestamp with time zone,
-    session_lost_at timestamp with time zone,
-    finished_at timestamp with time zone,
-    finish_reason text,
-    work_is_returned boolean DEFAULT false NOT NULL,
-    CONSTRAINT executors_finished_has_reason CHECK (((finished_at IS NULL) = (finish_reason IS NULL))),
-    CONSTRAINT executors_lease_is_positive CHECK ((lease_duration > '00:00:00'::interval)),
-    CONSTRAINT executors_reason_valid CHECK ((finish_reason = ANY (ARRAY['left'::text, 'lease expired'::text, 'session lost'::text, 'replaced'::text]))),
-    CONSTRAINT executors_session_has_time CHECK (((session_pid IS NULL) = (session_at IS NULL)))
-)
-WITH (fillfactor='50');
-
-
-COMMENT ON TABLE pyengine.executors IS 'Processes that run workflows; a new row for each start of a process.';
-
-
-COMMENT ON COLUMN pyengine.executors.name IS 'The executor_id of the user''s configuration; several processes may share it.';
-
-
-COMMENT ON COLUMN pyengine.executors.functions IS 'Keys of the workflow functions that the process has registered.';
-
-
-COMMENT ON COLUMN pyengine.executors.channel IS 'NOTIFY channel on which the process can be woken.';
-
-
-COMMENT ON COLUMN pyengine.executors.session_pid IS 'Server process of its listening session; when that is gone the process is probably dead.';
-
-
-COMMENT ON COLUMN pyengine.executors.session_lost_at IS 'When another process first saw that session_pid is gone.';
-
-
-COMMENT ON COLUMN pyengine.executors.work_is_returned IS 'True once a finished executor owns no workflow any more.';
-
-
 ALTER TABLE pyengine.executors ALTER COLUMN executor_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME pyengine.executors_executor_id_seq
     START WITH 1
@@ -1416,6 +2332,32 @@ ALTER TABLE pyengine.executors ALTER COLUMN executor_id ADD GENERATED ALWAYS AS 
     NO MAXVALUE
     CACHE 1
 );
+
+
+CREATE VIEW pyengine.queue_depth AS
+ SELECT queue_name,
+    count(*) FILTER (WHERE (status = 'ENQUEUED'::text)) AS enqueued,
+    count(*) FILTER (WHERE (status = 'DELAYED'::text)) AS delayed,
+    count(*) FILTER (WHERE (status = 'PENDING'::text)) AS running,
+    min(created_at) FILTER (WHERE (status = 'ENQUEUED'::text)) AS oldest_enqueued_at
+   FROM pyengine.workflows w
+  WHERE ((status = ANY (ARRAY['ENQUEUED'::text, 'DELAYED'::text, 'PENDING'::text])) AND (queue_name IS NOT NULL))
+  GROUP BY queue_name;
+
+
+COMMENT ON VIEW pyengine.queue_depth IS 'How many workflows of each queue wait and run.';
+
+
+CREATE TABLE pyengine.queue_starts (
+    queue_name text NOT NULL,
+    partition_key text,
+    started_at timestamp with time zone NOT NULL,
+    start_count integer NOT NULL,
+    CONSTRAINT queue_starts_count_is_positive CHECK ((start_count > 0))
+);
+
+
+COMMENT ON TABLE pyengine.queue_starts IS 'Log of starts under a rate limit; rows older than the window are removed.';
 
 
 CREATE TABLE pyengine.settings (
@@ -1449,6 +2391,10 @@ ALTER TABLE ONLY pyengine.executors
     ADD CONSTRAINT executors_pkey PRIMARY KEY (executor_id);
 
 
+ALTER TABLE ONLY pyengine.queues
+    ADD CONSTRAINT queues_pkey PRIMARY KEY (queue_name);
+
+
 ALTER TABLE ONLY pyengine.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
 
@@ -1472,19 +2418,34 @@ ALTER TABLE ONLY pyengine.workflows
 CREATE INDEX executors_active_idx ON pyengine.executors USING btree (executor_id) WHERE (NOT work_is_returned);
 
 
+CREATE INDEX queue_starts_window_idx ON pyengine.queue_starts USING btree (queue_name, partition_key, started_at);
+
+
 CREATE INDEX workflows_claimable_idx ON pyengine.workflows USING btree (queue_name, priority, created_at, workflow_id) WHERE (status = 'ENQUEUED'::text);
 
 
 CREATE INDEX workflows_created_idx ON pyengine.workflows USING btree (created_at);
 
 
-CREATE INDEX workflows_running_idx ON pyengine.workflows USING btree (executor_id) WHERE (status = 'PENDING'::text);
+CREATE UNIQUE INDEX workflows_deduplication_idx ON pyengine.workflows USING btree (queue_name, deduplication_id) WHERE (deduplication_id IS NOT NULL);
+
+
+CREATE INDEX workflows_delayed_idx ON pyengine.workflows USING btree (delayed_until) WHERE (status = 'DELAYED'::text);
+
+
+CREATE INDEX workflows_partition_claimable_idx ON pyengine.workflows USING btree (queue_name, partition_key, priority, created_at, workflow_id) WHERE ((status = 'ENQUEUED'::text) AND (partition_key IS NOT NULL));
+
+
+CREATE INDEX workflows_partition_running_idx ON pyengine.workflows USING btree (queue_name, partition_key, executor_id) WHERE ((status = 'PENDING'::text) AND (partition_key IS NOT NULL));
+
+
+CREATE INDEX workflows_running_idx ON pyengine.workflows USING btree (executor_id, queue_name) WHERE (status = 'PENDING'::text);
 
 
 REVOKE ALL ON FUNCTION pyengine._answer_finishes(requests json, finished integer[]) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine._answer_starts(requests json) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine._answer_starts(requests json, created text[], full_queues text[]) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._answer_steps(requests json) FROM PUBLIC;
@@ -1493,7 +2454,16 @@ REVOKE ALL ON FUNCTION pyengine._answer_steps(requests json) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._await_keys(wait_keys bigint[], channel text) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._check_queue_name(queue_name text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._depth(queue_name text, count_limit integer) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._describe_claims(workflow_ids text[]) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._drop_expired_waits() FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._finish_requests(requests json) FROM PUBLIC;
@@ -1502,13 +2472,49 @@ REVOKE ALL ON FUNCTION pyengine._finish_requests(requests json) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._hold_lease(workflow_id text, lease_token uuid) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._key_room(queue pyengine.queues, executor pyengine.executors, partition_key text, is_serial boolean) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._lease_workflows(workflow_ids text[], executor_id bigint, lease_token uuid) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._lock_queues(executor pyengine.executors, queue_names text[]) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._log_starts(queue pyengine.queues, partition_keys text[], start_count integer) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._may_run(executor pyengine.executors, application_name text, application_version text, version_is_pinned boolean, name text, class_name text, config_name text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._next_key(queue_name text, partition_key text, is_wrapped boolean, cursor_key text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._payload_limit() FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._pick_from_keys(queue pyengine.queues, executor pyengine.executors, pick_limit integer) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._pick_from_order(queue_name text, executor pyengine.executors, pick_limit integer, keyless_only boolean) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._pick_from_queue(queue pyengine.queues, executor pyengine.executors, pick_limit integer) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._prepare_enqueue(requests json) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._promote_delayed() FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._queue_room(queue pyengine.queues, executor pyengine.executors) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._reap_executors() FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._retry_pause(workflow_id text, attempt_count integer) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._return_work() FROM PUBLIC;
@@ -1520,13 +2526,31 @@ REVOKE ALL ON FUNCTION pyengine._session_is_gone(session_pid integer, session_at
 REVOKE ALL ON FUNCTION pyengine._start_requests(requests json) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._starts_in_window(queue_name text, partition_key text, period interval, last_started_at timestamp with time zone) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._step_requests(requests json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._wake(wait_keys bigint[]) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._wake_ended(workflow_ids text[], queue_names text[]) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._window_opens_at(queue pyengine.queues) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._work_keys(application_name text, queue_names text[]) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._workable_queues(application_name text, queue_names text[]) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.apply_batch(batch json, executor_id bigint) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.await_work(executor_id bigint, channel text, queue_names text[]) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.await_workflows(workflow_ids text[], channel text) FROM PUBLIC;
@@ -1535,10 +2559,16 @@ REVOKE ALL ON FUNCTION pyengine.await_workflows(workflow_ids text[], channel tex
 REVOKE ALL ON FUNCTION pyengine.cancel_workflows(workflow_ids text[]) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.change_queue(queue_name text, changes json) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.check_lease(workflow_id text, lease_token uuid) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, claim_limit integer, channel text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[], channel text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.delete_queue(queue_name text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.find_workflows(workflow_ids text[]) FROM PUBLIC;
@@ -1559,10 +2589,16 @@ REVOKE ALL ON FUNCTION pyengine.leave_executor(executor_id bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine.list_migrations() FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.list_queues(application_name text, queue_names text[]) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.list_steps(workflow_id text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.now() FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.pause_queue(queue_name text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.record_step_in_transaction(workflow_id text, lease_token uuid, step_id integer, name text, serialization text, output json, elapsed_ms double precision) FROM PUBLIC;
@@ -1574,7 +2610,13 @@ REVOKE ALL ON FUNCTION pyengine.record_steps(requests json) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine.register_executor(name text, application_name text, application_version text, version_is_pinned boolean, functions text[], channel text, lease_seconds double precision, session_pid integer, host text, process_id integer) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.register_queue(queue_name text, application_name text, worker_concurrency integer, concurrency integer, partition_concurrency integer, partition_worker_concurrency integer, limiter_limit integer, limiter_period_seconds double precision, partition_limiter_limit integer, partition_limiter_period_seconds double precision, polling_interval_seconds double precision, max_depth integer, on_conflict text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.release_workflows(requests json) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.resume_queue(queue_name text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.resume_workflows(workflow_ids text[], queue_name text) FROM PUBLIC;
@@ -1584,6 +2626,9 @@ REVOKE ALL ON FUNCTION pyengine.set_executor_functions(executor_id bigint, funct
 
 
 REVOKE ALL ON FUNCTION pyengine.set_max_payload_bytes(max_payload_bytes integer) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.set_workflow_delay(workflow_id text, delay_ms double precision, delayed_until_ms bigint) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.start_workflows(requests json, executor_id bigint) FROM PUBLIC;
