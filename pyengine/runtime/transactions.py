@@ -28,6 +28,8 @@ from pyengine.runtime.open_transaction import Transaction, running
 from pyengine.runtime.retries import Retries
 from pyengine.sqlstates import retry_policy_of
 
+_MAX_PIPELINED_CHARACTERS = 8_000
+
 
 class Transactions:
     """The application's database: its connections, for threads and for event loops, and where checkpoints go.
@@ -188,7 +190,7 @@ class Attempt:
 
     def _store(self, connection: StepConnection, session: Any, checkpoint: Statement) -> None:
         cursor = RawCursor(connection)
-        if session is None and not self.database.checkpoints.is_separate:
+        if session is None and self._fits_in_pipeline(checkpoint):
             with connection.pipeline():
                 cursor.execute(checkpoint.text, checkpoint.values)
                 connection.commit()
@@ -202,7 +204,7 @@ class Attempt:
         self, connection: AsyncStepConnection, session: Any, checkpoint: Statement
     ) -> None:
         cursor = AsyncRawCursor(connection)
-        if session is None and not self.database.checkpoints.is_separate:
+        if session is None and self._fits_in_pipeline(checkpoint):
             async with connection.pipeline():
                 await cursor.execute(checkpoint.text, checkpoint.values)
                 await connection.commit()
@@ -211,6 +213,15 @@ class Attempt:
         if self.database.checkpoints.is_separate:
             await self.database.gateway.run_async(self._lease_check())
         await (session or connection).commit()
+
+    def _fits_in_pipeline(self, checkpoint: Statement) -> bool:
+        """Whether the checkpoint and the commit may be one round trip.
+
+        psycopg's pipelines stall on statements that are larger than the socket's buffer.
+        """
+        if self.database.checkpoints.is_separate:
+            return False
+        return sum(len(str(value)) for value in checkpoint.values) <= _MAX_PIPELINED_CHARACTERS
 
     def _lease_check(self) -> calls.Call[None]:
         return calls.check_lease(workflow_id=self.run.workflow_id, lease_token=self.run.lease_token)
