@@ -13,7 +13,6 @@ from pyengine.context import Scope, current_scope, entered
 from pyengine.current import get_runtime
 from pyengine.decorators import register_as_workflow, registered_workflow
 from pyengine.errors import DBOSException
-from pyengine.execution import Runtime
 from pyengine.flows.steps import StepStatus
 from pyengine.flows.transactions import run_transaction
 from pyengine.runs import WorkflowRun
@@ -66,7 +65,7 @@ def _wrap(name: str, level: str, function: Callable[..., Any]) -> Callable[..., 
                 return function(*args, **kwargs)
 
         step_id = run.next_step_id()
-        attempt = _attempt(runtime, run, name, step_id, level, body)
+        attempt = Attempt(runtime.transactions, run, name, step_id, level, body)
         return runtime.run(run_transaction(run, name, step_id, attempt.once))
 
     return call
@@ -86,21 +85,10 @@ def _wrap_async(name: str, level: str, function: Callable[..., Any]) -> Callable
                 return await function(*args, **kwargs)
 
         step_id = run.next_step_id()
-        attempt = _attempt(runtime, run, name, step_id, level, body)
+        attempt = Attempt(runtime.transactions, run, name, step_id, level, body)
         return await runtime.run_async(run_transaction(run, name, step_id, attempt.once_async))
 
     return call
-
-
-def _attempt(
-    runtime: Runtime,
-    run: WorkflowRun,
-    name: str,
-    step_id: int,
-    level: str,
-    body: Callable[[StepStatus], Any],
-) -> Attempt:
-    return Attempt(runtime.transactions, run, name, step_id, level, body)
 
 
 def run_for_transaction(name: str) -> WorkflowRun | None:

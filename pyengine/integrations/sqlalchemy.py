@@ -12,6 +12,7 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
+from sqlalchemy.sql.elements import quoted_name
 
 from pyengine.database.connections import AsyncStepConnection, StepConnection, refuse
 
@@ -66,6 +67,17 @@ def open_async_session(connection: AsyncStepConnection) -> AsyncSession:
     session = AsyncSession(connection.bind, expire_on_commit=False, sync_session_class=StepSession)
     session.sync_session.step_connection = connection  # type: ignore[attr-defined]
     return session
+
+
+def plain_names(value: Any) -> Any:
+    """The value with SQLAlchemy's column names as plain text, as in `dict(row._mapping)`."""
+    if type(value) is quoted_name:
+        return "".join(value)
+    if type(value) is dict:
+        return {plain_names(key): plain_names(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(plain_names, value))
+    return value
 
 
 def _keep_transaction(engine: Engine, connection: StepConnection | AsyncStepConnection) -> None:

@@ -52,12 +52,17 @@ class Transaction:
         """The session, if the function asked for one."""
         return self._session
 
-    def check(self) -> None:
-        """Refuse to store a checkpoint for a transaction that the function has ended itself."""
+    def finish(self, output: Any) -> Any:
+        """The function has returned: its output, as it can be stored.
+
+        Raises:
+            DBOSException: The function has ended the transaction itself; there is nothing to store a checkpoint in.
+        """
         if self._connection.is_rolled_back:
             raise refuse("rollback()")
         if self._connection.info.transaction_status == _IDLE:
             raise refuse("COMMIT or ROLLBACK, as a statement,")
+        return output if self._session is None else _integration().plain_names(output)
 
 
 def _integration() -> Any:

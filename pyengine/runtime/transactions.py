@@ -126,12 +126,12 @@ class Attempt:
                     transaction.open_session.flush()
             if not transaction.is_used:
                 return Unrecorded(output)
-            transaction.check()
+            output = transaction.finish(output)
             checkpoint = self._checkpoint(output, began)
             is_storing = True
             self._store(connection, transaction.open_session, checkpoint)
         except Exception as error:
-            return self._ending(error, connection, is_storing)
+            return self._ending(error, connection, is_storing=is_storing)
         else:
             return self._stored(output)
         finally:
@@ -157,12 +157,12 @@ class Attempt:
                     await transaction.open_session.flush()
             if not transaction.is_used:
                 return Unrecorded(output)
-            transaction.check()
+            output = transaction.finish(output)
             checkpoint = self._checkpoint(output, began)
             is_storing = True
             await self._store_async(connection, transaction.open_session, checkpoint)
         except Exception as error:
-            return self._ending(error, connection, is_storing)
+            return self._ending(error, connection, is_storing=is_storing)
         else:
             return self._stored(output)
         finally:
@@ -240,7 +240,11 @@ class Attempt:
         return Failed(error) if pause is None else Repeat(pause)
 
     def _ending(
-        self, error: Exception, connection: StepConnection | AsyncStepConnection, is_storing: bool
+        self,
+        error: Exception,
+        connection: StepConnection | AsyncStepConnection,
+        *,
+        is_storing: bool,
     ) -> Ending:
         """Judge an error before the transaction is rolled back.
 
@@ -260,13 +264,11 @@ class Attempt:
             return Taken()
         policy = retry_policy_of(cause)
         is_ours = is_lost or connection.info.transaction_status == pq.TransactionStatus.INERROR
-        if is_storing:
-            repeats = is_lost or policy != "fatal"
-        else:
-            repeats = is_ours and policy in ("outage", "conflict")
-        if not repeats:
-            return Failed(error)
-        return Repeat(self.retries.pause_after(cause) or 0.0, in_doubt=is_storing and is_lost)
+        if is_storing and (is_lost or policy != "fatal"):
+            return Repeat(self.retries.pause_after(cause) or 0.0, in_doubt=is_lost)
+        if not is_storing and is_ours and policy in ("outage", "conflict"):
+            return Repeat(self.retries.pause_after(cause) or 0.0)
+        return Failed(error)
 
 
 def _end(connection: StepConnection, session: Any) -> None:
