@@ -445,6 +445,8 @@ class DBOSPayloadTooLargeError(_EngineRefusal, sqlstate="PE413"):
 class DBOSExecutorGoneError(_EngineRefusal, sqlstate="PE003"):
     """This process was declared dead while it was silent; it registers anew."""
 
+    _code = DBOSErrorCode.Conflict
+
 
 class DBOSBackpressureError(_EngineRefusal, sqlstate="PE429"):
     """The queue is full; try again later."""

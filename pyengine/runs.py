@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,6 +56,7 @@ class WorkflowRun:
     identity: Identity = NOBODY
     history: Mapping[int, Recorded] = field(default_factory=dict)
     ended_by: BaseException | None = None
+    began_at: float = field(default_factory=time.monotonic)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def next_step_id(self) -> int:

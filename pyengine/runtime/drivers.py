@@ -23,14 +23,14 @@ _logger = logging.getLogger("pyengine")
 
 
 class Drivers:
-    """Runs flows over a gateway; `lease_is_sure` says whether this process can rely on its lease without asking."""
+    """Runs flows over a gateway; `lease_is_sure(run)` says whether a run can rely on its lease without asking."""
 
     def __init__(
         self,
         gateway: Gateway,
         waits: Waits,
         runs: LocalRuns,
-        lease_is_sure: Callable[[], bool],
+        lease_is_sure: Callable[[WorkflowRun], bool],
     ) -> None:
         self.gateway = gateway
         self.waits = waits
@@ -99,7 +99,7 @@ class Drivers:
         return None
 
     def _invoke(self, effect: Invoke) -> Any:
-        if effect.run is not None and not self._lease_is_sure():
+        if effect.run is not None and not self._lease_is_sure(effect.run):
             self.gateway.run(_lease_check(effect.run))
         began = time.perf_counter()
         try:
@@ -108,7 +108,7 @@ class Drivers:
             effect.elapsed_ms = (time.perf_counter() - began) * 1000
 
     async def _invoke_async(self, effect: Invoke) -> Any:
-        if effect.run is not None and not self._lease_is_sure():
+        if effect.run is not None and not self._lease_is_sure(effect.run):
             await self.gateway.run_async(_lease_check(effect.run))
         began = time.perf_counter()
         try:

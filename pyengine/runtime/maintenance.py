@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from pyengine.database import calls
 from pyengine.database.rows import TickResult
+from pyengine.runs import WorkflowRun
 from pyengine.runtime.gateway import Gateway
 
 _logger = logging.getLogger("pyengine")
@@ -17,7 +18,7 @@ TICK_SECONDS = 1.0
 
 
 class Maintenance:
-    """Ticks once a second, at once when `hurry` is called."""
+    """Ticks once a second (more often if heartbeats are to be), at once when `hurry` is called."""
 
     def __init__(
         self,
@@ -31,19 +32,21 @@ class Maintenance:
     ) -> None:
         self._gateway = gateway
         self._heartbeat_seconds = heartbeat_seconds
+        self._tick_seconds = min(TICK_SECONDS, heartbeat_seconds)
         # The server's lease runs from a heartbeat that may be one interval older than the last tick.
-        self._sure_seconds = lease_seconds - heartbeat_seconds - TICK_SECONDS
+        self._sure_seconds = lease_seconds - heartbeat_seconds - self._tick_seconds
         self._session_pid = session_pid
         self._register = register
         self._work_found = work_found
-        self._sure_until = time.monotonic() + self._sure_seconds
+        self._sure_until = self._registered_at = time.monotonic()
         self._hurry = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="pyengine-maintenance", daemon=True)
 
     def start(self) -> None:
         """Start ticking."""
-        self._sure_until = time.monotonic() + self._sure_seconds
+        self._registered_at = time.monotonic()
+        self._sure_until = self._registered_at + self._sure_seconds
         self._thread.start()
 
     def stop(self) -> None:
@@ -56,9 +59,13 @@ class Maintenance:
         """Tick now: the listening session is a new one, or the executor seems to be lost."""
         self._hurry.set()
 
-    def lease_is_sure(self) -> bool:
-        """Whether the lease can't have run out since the last tick, by this process's own monotonic clock."""
-        return time.monotonic() < self._sure_until
+    def lease_is_sure(self, run: WorkflowRun) -> bool:
+        """Whether the lease can't have run out since the last tick, by this process's own monotonic clock.
+
+        It is never sure for a run that is older than the registration: that one may have lost its lease with the
+        process's earlier registration.
+        """
+        return self._registered_at <= run.began_at and time.monotonic() < self._sure_until
 
     def _run(self) -> None:
         while not self._stopping:
@@ -69,7 +76,7 @@ class Maintenance:
                 if self._stopping:
                     return
                 _logger.exception("a maintenance tick failed; it is repeated")
-            self._hurry.wait(max(TICK_SECONDS - (time.monotonic() - began), 0.0))
+            self._hurry.wait(max(self._tick_seconds - (time.monotonic() - began), 0.0))
             self._hurry.clear()
 
     def _tick(self, began: float) -> None:
@@ -88,7 +95,10 @@ class Maintenance:
                 "and it registers anew",
                 executor_id,
             )
+            # Before it registers: a run that begins meanwhile asks once too often.
+            self._registered_at = time.monotonic()
             self._register()
+            self._work_found()
         else:
             self._sure_until = began + self._sure_seconds
         if result.requeued_workflows:

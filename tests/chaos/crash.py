@@ -129,20 +129,45 @@ def install(crash: Crash | None, seen: Callable[[str], None]) -> None:
         setattr(owner, name, method)
 
 
-def report_refusals(refused: Callable[[str], None]) -> None:
-    """Wrap the sessions of this process: `refused` is told of each write that was refused, by its code."""
-    execute = Session.execute
+def report_writes(tell: Callable[[str, str], None]) -> None:
+    """Wrap the connections of this process: `tell(function, outcome)` is told of each write of a run."""
+    execute, start, store = Session.execute, Session.start, Attempt._store
+
+    def report(text: str, rows: Any, error: BaseException | None) -> None:
+        function = function_of(text)
+        if function in ("record_steps", "finish_workflows"):
+            tell(function, "stored" if not rows else str(rows[0][1]))
+        elif function == "start_workflows":
+            tell(function, str(rows[0][1]) if rows else "stored")
+        elif function == "check_lease":
+            tell(function, error.sqlstate or "lost" if isinstance(error, Error) else "held")
 
     def reporting_execute(self: Session, text: str, parameters: Any) -> Any:
         try:
             rows = execute(self, text, parameters)
         except Error as error:
-            if (error.sqlstate or "").startswith("PE"):
-                refused(f"{function_of(text)} {error.sqlstate}")
+            report(text, None, error)
             raise
-        if function_of(text) in ("record_steps", "finish_workflows"):
-            for row in rows:
-                refused(f"{function_of(text)} {row[1]}")
+        report(text, rows, None)
         return rows
 
+    def reporting_start(
+        self: Session, loop: asyncio.AbstractEventLoop, text: str, parameters: Any, done: Any
+    ) -> None:
+        def reporting_done(rows: Any, error: BaseException | None) -> None:
+            report(text, rows, error)
+            done(rows, error)
+
+        start(self, loop, text, parameters, reporting_done)
+
+    def reporting_store(self: Attempt, *arguments: Any) -> None:
+        try:
+            store(self, *arguments)
+        except Error as error:
+            tell("commit", error.sqlstate or "lost")
+            raise
+        tell("commit", "stored")
+
     Session.execute = reporting_execute  # type: ignore[method-assign]
+    Session.start = reporting_start  # type: ignore[assignment, method-assign]
+    Attempt._store = reporting_store  # type: ignore[method-assign]

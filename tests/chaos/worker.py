@@ -2,7 +2,7 @@
 
 Parent to worker: ("call", id, workflow, *args), ("start", id, workflow, *args), ("result", id), ("cancel", id),
 ("open", gate), ("leave",) once all that is done. Worker to parent: ("ready",), ("started", id), ("result", id, value),
-("error", id, text), ("reached", id, gate), ("trip", function), ("refused", code), ("left",).
+("error", id, text), ("reached", id, gate), ("trip", function), ("write", function, outcome), ("left",).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.chaos.ledger import Ledger
 
 @dataclass(frozen=True)
 class Options:
-    """How a worker is launched; `trips` reports each call of the database."""
+    """How a worker is launched; `trips` reports each call of the database, `writes` what became of each write."""
 
     url: str
     ledger: Path
@@ -32,7 +32,7 @@ class Options:
     config: dict[str, Any] = field(default_factory=dict)
     crash: str | None = None
     trips: bool = False
-    refusals: bool = False
+    writes: bool = False
 
 
 class _Pipe:
@@ -84,8 +84,8 @@ def _install_hooks(options: Options, pipe: _Pipe) -> None:
         wanted = crash.Crash.parse(options.crash) if options.crash else None
         seen = (lambda function: pipe.tell("trip", function)) if options.trips else lambda _: None
         crash.install(wanted, seen)
-    if options.refusals:
-        crash.report_refusals(lambda code: pipe.tell("refused", code))
+    if options.writes:
+        crash.report_writes(lambda function, outcome: pipe.tell("write", function, outcome))
 
 
 def _obey(pipe: _Pipe, command: tuple[Any, ...]) -> None:
