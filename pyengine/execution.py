@@ -108,7 +108,7 @@ class Runtime:
             DBOSSerializationError: An argument can't be stored.
         """
         chosen = take_chosen_id()
-        target, stored_args = workflow.target(args)
+        target, stored_args = self.registry.target(workflow, args)
         prepared = self.prepare_by_name(
             target,
             stored_args,

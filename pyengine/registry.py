@@ -39,33 +39,6 @@ class RegisteredWorkflow:
     def __post_init__(self) -> None:
         self.is_async = inspect.iscoroutinefunction(self.function)
 
-    def target(self, args: tuple[Any, ...]) -> tuple[Target, tuple[Any, ...]]:
-        """What to record as the workflow's function, and the arguments to store: without self or cls.
-
-        Raises:
-            Exception: A method of a class without `@DBOS.dbos_class()`, or of an instance without a name.
-        """
-        if self.kind == "instance":
-            config_name = getattr(args[0], "config_name", None) if args else None
-            if not isinstance(config_name, str):
-                raise Exception(
-                    f"workflow {self.name} was called on an object without a config_name: derive its class "
-                    "from DBOSConfiguredInstance and call super().__init__(config_name=...)"
-                )
-            return self._target(config_name), args[1:]
-        if self.kind == "class":
-            return self._target(None), args[1:]
-        if self.kind == "function" and _looks_like_method(self.function, args):
-            raise Exception(
-                f"workflow {self.name} is a method of a class that is not registered: decorate the class "
-                "with @DBOS.dbos_class()"
-            )
-        return self._target(None), args
-
-    def _target(self, config_name: str | None) -> Target:
-        limit = self.max_recovery_attempts
-        return Target(self.name, self.class_name, config_name, None if limit is None else limit + 1)
-
 
 def _looks_like_method(function: Callable[..., Any], args: tuple[Any, ...]) -> bool:
     if args and inspect.isclass(args[0]):
@@ -112,11 +85,38 @@ class Registry:
         self._changed()
 
     def class_name_of(self, cls: type) -> str:
-        """The name under which a class is registered, or its qualified name."""
-        for name, known in self._classes.items():
-            if known is cls:
-                return name
-        return cls.__qualname__
+        """The name under which a class or the nearest of its bases is registered, or its qualified name."""
+        names = {known: name for name, known in self._classes.items()}
+        return next((names[base] for base in cls.__mro__ if base in names), cls.__qualname__)
+
+    def target(
+        self, workflow: RegisteredWorkflow, args: tuple[Any, ...]
+    ) -> tuple[Target, tuple[Any, ...]]:
+        """What to record as the workflow's function, and the arguments to store: without self or cls.
+
+        Raises:
+            Exception: A method of a class without `@DBOS.dbos_class()`, or of an instance without a name.
+        """
+        limit = workflow.max_recovery_attempts
+        max_attempts = None if limit is None else limit + 1
+        if workflow.kind == "instance":
+            config_name = getattr(args[0], "config_name", None) if args else None
+            if not isinstance(config_name, str):
+                raise Exception(
+                    f"workflow {workflow.name} was called on an object without a config_name: derive its class "
+                    "from DBOSConfiguredInstance and call super().__init__(config_name=...)"
+                )
+            class_name = self.class_name_of(type(args[0]))
+            return Target(workflow.name, class_name, config_name, max_attempts), args[1:]
+        if workflow.kind == "class":
+            class_name = self.class_name_of(args[0])
+            return Target(workflow.name, class_name, None, max_attempts), args[1:]
+        if workflow.kind == "function" and _looks_like_method(workflow.function, args):
+            raise Exception(
+                f"workflow {workflow.name} is a method of a class that is not registered: decorate the class "
+                "with @DBOS.dbos_class()"
+            )
+        return Target(workflow.name, None, None, max_attempts), args
 
     def add_instance(self, class_name: str, config_name: str, instance: object) -> None:
         """Register a configured instance.
@@ -136,11 +136,11 @@ class Registry:
         self, name: str, class_name: str | None, config_name: str | None
     ) -> tuple[RegisteredWorkflow, tuple[Any, ...]] | None:
         """A workflow function, with the self or cls to call it with; None when it is not registered."""
-        workflow = self._workflows.get((class_name, name))
+        workflow = self._find_inherited(name, class_name)
         if workflow is None:
             return None
         if workflow.kind == "class":
-            return workflow, (workflow.owner,)
+            return workflow, (self._classes[class_name or ""],)
         if workflow.kind != "instance":
             return workflow, ()
         instance = self._instances.get((class_name or "", config_name or ""))
@@ -163,14 +163,27 @@ class Registry:
         self._classes.clear()
         self._instances.clear()
 
+    def _find_inherited(self, name: str, class_name: str | None) -> RegisteredWorkflow | None:
+        """A workflow function of a class or of the nearest base that has it."""
+        if class_name is None:
+            return self._workflows.get((None, name))
+        cls = self._classes.get(class_name)
+        bases = () if cls is None else cls.__mro__
+        owners = [class_name, *(self.class_name_of(base) for base in bases if base is not object)]
+        found = (self._workflows.get((owner, name)) for owner in owners)
+        return next((workflow for workflow in found if workflow is not None), None)
+
     def _keys(self) -> Iterator[str]:
         for (class_name, name), workflow in self._workflows.items():
-            if workflow.kind == "instance":
-                for cls, config_name in self._instances:
-                    if cls == class_name:
-                        yield f"{class_name}/{config_name}/{name}"
-            else:
-                yield name if class_name is None else f"{class_name}/{name}"
+            if class_name is None or workflow.owner is None:
+                yield name
+                continue
+            heirs = {n for n, cls in self._classes.items() if issubclass(cls, workflow.owner)}
+            if workflow.kind == "class":
+                yield from (f"{heir}/{name}" for heir in heirs)
+            for heir, config_name in self._instances if workflow.kind == "instance" else ():
+                if heir in heirs:
+                    yield f"{heir}/{config_name}/{name}"
 
     def _changed(self) -> None:
         if self.on_change is not None:
