@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from pyengine import DBOS, schema
+from pyengine import DBOS, SetEnqueueOptions, schema
 from pyengine.errors import DBOSException
 from pyengine.testing import Clock
 
@@ -109,6 +109,20 @@ def test_a_silent_executor_loses_its_lease_when_time_passes(
 
     assert dbos.get_result("left-behind") == 42
     assert dbos.retrieve_workflow("left-behind").get_status().recovery_attempts == 2
+
+
+def test_a_delayed_workflow_runs_when_its_time_has_come(
+    dbos: type[DBOS], pyengine_clock: Clock
+) -> None:
+    queue = dbos.register_queue("later")
+    with SetEnqueueOptions(delay_seconds=3600):
+        handle = queue.enqueue(left_behind, 41)
+
+    pyengine_clock.advance(3590)
+    assert handle.get_status().status == "DELAYED"
+    pyengine_clock.advance(10)
+
+    assert handle.get_result() == 42
 
 
 def test_the_launched_engine_keeps_its_own_lease(

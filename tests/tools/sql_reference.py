@@ -23,6 +23,7 @@ END = "<!-- generated: end -->"
 TOPICS = {
     "workflow": "Workflows",
     "step": "Steps",
+    "queue": "Queues",
     "executor": "Executors",
     "base": "Basics",
     "admin": "Administration",
