@@ -113,7 +113,9 @@ def resolve(config: DBOSConfig, environ: Mapping[str, str] = os.environ) -> Sett
         run_migrations=checked.flag("run_migrations", default=True),
         serializer=_serializer(checked),
         max_executor_threads=checked.count("max_executor_threads", None, at_least=1),
-        max_payload_bytes=checked.count("max_payload_bytes", 1 << 20, at_least=1024),
+        max_payload_bytes=checked.count(
+            "max_payload_bytes", 1 << 20, at_least=1 << 16, at_most=1 << 28
+        ),
     )
     warn_of_unknown(config, hints)
     if settings.log_level <= logging.INFO:

@@ -104,13 +104,17 @@ class Checked:
         """Return a dictionary; an empty one if it was not given."""
         return self.config.get(key) or {}
 
-    def count(self, key: str, default: _N, *, at_least: int) -> int | _N:
-        """Return a whole number, which must not be below `at_least`."""
+    def count(
+        self, key: str, default: _N, *, at_least: int, at_most: int | None = None
+    ) -> int | _N:
+        """Return a whole number, which must not be below `at_least` or above `at_most`."""
         value: int | None = self.config.get(key)
         if value is None:
             return default
         if value < at_least:
             raise self._refused(key, f"is {value}: use at least {at_least}")
+        if at_most is not None and value > at_most:
+            raise self._refused(key, f"is {value}: use at most {at_most}")
         return value
 
     def number(self, key: str, default: float) -> float:

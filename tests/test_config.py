@@ -401,7 +401,8 @@ def test_a_value_of_the_wrong_type_is_refused_by_its_key(key: str, value: object
     [
         ("sys_db_pool_size", 0),
         ("max_executor_threads", 0),
-        ("max_payload_bytes", 10),
+        ("max_payload_bytes", 65_535),
+        ("max_payload_bytes", 268_435_457),
         ("hibernate_after", -1),
         ("hibernate_after", float("nan")),
         ("lease_seconds", float("inf")),
@@ -477,7 +478,7 @@ def test_every_value_reaches_the_settings() -> None:
         executor_id="one",
         serializer=serializer,
         max_executor_threads=4,
-        max_payload_bytes=5000,
+        max_payload_bytes=70_000,
         hibernate_after=1,
         lease_seconds=5,
         heartbeat_seconds=1,
@@ -504,7 +505,7 @@ def test_every_value_reaches_the_settings() -> None:
     assert (settings.application_version, settings.version_is_pinned) == ("v7", True)
     assert settings.executor_name == "one"
     assert settings.serializer is serializer
-    assert (settings.max_executor_threads, settings.max_payload_bytes) == (4, 5000)
+    assert (settings.max_executor_threads, settings.max_payload_bytes) == (4, 70_000)
     assert (settings.hibernate_after, settings.lease_seconds, settings.heartbeat_seconds) == (
         1,
         5,
