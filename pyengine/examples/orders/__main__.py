@@ -86,8 +86,8 @@ def _short(path: Path) -> Path:
 
 def prepare(sql: psycopg.Connection[Any]) -> None:
     """Install the engine and the shop's tables, all empty: each run begins anew."""
+    schema.reset(sql, truncate=False)
     schema.migrate(sql)
-    schema.reset(sql, truncate=True)
     sql.execute(_TABLES)
     with sql.cursor() as cursor:
         cursor.executemany(
