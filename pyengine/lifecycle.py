@@ -69,6 +69,7 @@ def launch() -> None:
                 engine_schema.migrate(connection, schema=_Process.settings.schema)
             else:
                 engine_schema.verify(connection, _Process.settings.schema)
+        _prepare_application(_Process.settings)
         runtime = _runtime(_Process.settings, url)
         declared.register_all(runtime)
         runtime.engine.launch()
@@ -144,6 +145,17 @@ def database_url(settings: Settings) -> str:
     if _Process.server is None:
         _Process.server = embedded.start(settings.embedded_directory)
     return _Process.server.dsn(_ENGINE_DATABASE)
+
+
+def _prepare_application(settings: Settings) -> None:
+    if settings.same_database or settings.application_database_url is None:
+        return
+    with psycopg.connect(
+        settings.application_database_url, autocommit=True, connect_timeout=10
+    ) as connection:
+        engine_schema.prepare_application(
+            connection, schema=settings.schema, create=settings.run_migrations
+        )
 
 
 def _runtime(settings: Settings, url: str) -> Runtime:

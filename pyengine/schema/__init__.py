@@ -1,5 +1,6 @@
 """Install, upgrade, check and reset the engine's schema in a database."""
 
+from pyengine.schema.application import prepare_application
 from pyengine.schema.migrate import Report, migrate, pending, verify
 from pyengine.schema.reset import reset
 from pyengine.schema.sources import check_schema_name, load, rename_schema, sql_root
@@ -10,6 +11,7 @@ __all__ = [
     "load",
     "migrate",
     "pending",
+    "prepare_application",
     "rename_schema",
     "reset",
     "sql_root",

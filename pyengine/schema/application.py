@@ -1,0 +1,63 @@
+"""The engine's part of a separate application database: one table, for the checkpoints of transactional steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from pyengine.errors import DBOSInitializationError
+from pyengine.schema.rename import rename_schema
+from pyengine.schema.sources import sql_root
+
+_TABLE = "transaction_checkpoints"
+_LOCK = "select pg_advisory_xact_lock(hashtextextended('pyengine application ' || %s, 0))"
+
+
+def prepare_application(
+    conn: psycopg.Connection[Any], *, schema: str = "pyengine", create: bool = True
+) -> bool:
+    """Make sure that an application database can hold checkpoints. Concurrent calls agree.
+
+    Args:
+        conn: A connection to the application's database, in autocommit mode.
+        schema: The engine's schema; it has the same name here.
+        create: False to look only.
+
+    Returns:
+        True if something was created.
+
+    Raises:
+        DBOSInitializationError: The table is missing and may not be created; says what to do.
+    """
+    if _exists(conn, schema):
+        return False
+    if not create:
+        raise DBOSInitializationError(
+            f"the application database has no table {schema}.{_TABLE}: launch once with run_migrations, by a role "
+            "that may create a schema there"
+        )
+    try:
+        with conn.transaction():
+            conn.execute(_LOCK, [schema])
+            if _exists(conn, schema):
+                return False
+            conn.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
+            for file in sorted((sql_root() / "application").glob("*.sql")):
+                conn.execute(rename_schema(file.read_text(encoding="utf-8"), schema).encode())
+    except psycopg.errors.InsufficientPrivilege:
+        raise DBOSInitializationError(
+            f"the role of application_database_url may not create {schema}.{_TABLE}: launch once as a role that may, "
+            f"then grant it usage on the schema, and select and insert on the table"
+        ) from None
+    return True
+
+
+def _exists(conn: psycopg.Connection[Any], schema: str) -> bool:
+    row = conn.execute(
+        "select exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace "
+        "where n.nspname = %s and c.relname = %s)",
+        [schema, _TABLE],
+    ).fetchone()
+    return bool(row and row[0])
