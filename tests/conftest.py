@@ -1,1 +1,1 @@
-pytest_plugins = ["tests.fix_server", "tests.fix_engine"]
+pytest_plugins = ["tests.fix_server", "tests.fix_engine", "tests.fix_registry"]
