@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -15,6 +17,7 @@ import pytest
 import pyengine
 from pyengine import DBOS, DBOSConfig, embedded, testing
 from pyengine.cli import COMMANDS
+from tests.fix_server import server_directory
 
 README = Path(pyengine.__file__).parents[1] / "README.md"
 LINES = README.read_text(encoding="utf-8").splitlines()
@@ -89,11 +92,16 @@ def test_the_first_program_runs_as_pasted(
     assert output.splitlines() == expected_output(FIRST)
 
 
-@pytest.mark.slow
-def test_the_first_program_needs_no_database(tmp_path: Path) -> None:
-    from tests.fix_server import server_directory
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A directory for an embedded server."""
+    directory = server_directory()
+    yield directory / "home"
+    shutil.rmtree(directory)
 
-    home = server_directory() / "home"
+
+@pytest.mark.slow
+def test_the_first_program_needs_no_database(home: Path, tmp_path: Path) -> None:
     (tmp_path / "first.py").write_text(program(FIRST))
     output = run(["first.py"], tmp_path, PYENGINE_HOME=str(home), PYENGINE_DATABASE_URL="")
     assert output.splitlines() == expected_output(FIRST)
