@@ -130,8 +130,8 @@ def _prove(sql: psycopg.Connection[Any]) -> bool:
     twice_asked, twice_taken = charges_in_flight()
     print(
         "A recorded step never runs again. A step that the kill hit in the middle does:\n"
-        f"{twice_asked} charges had reached the gateway and were asked for again. Their idempotency\n"
-        f"keys told it so: it took {twice_taken} of them twice.\n"
+        f"{twice_asked} charges had reached the gateway and were asked for again. It knew their keys:\n"
+        f"{twice_taken} of them were taken twice.\n"
     )
     holds = True
     for proof in proofs(sql):
