@@ -1930,8 +1930,9 @@ begin
         select p.executor_id
         from pyengine.executors p
         where p.finished_at is null and not p.work_is_returned and p.executor_id <> v_executor_id
-            and p.name = register_executor.name and p.application_name = register_executor.application_name
-            and pyengine._session_is_gone(p.session_pid, p.session_at)
+            and (p.channel = register_executor.channel
+                or (p.name = register_executor.name and p.application_name = register_executor.application_name
+                    and pyengine._session_is_gone(p.session_pid, p.session_at)))
         order by p.executor_id
         for no key update skip locked
     );

@@ -1,6 +1,7 @@
 -- Register a process as an executor and return its new id.
 -- Predecessors of the same name whose session is gone are replaced: their work is given back at once, so that
--- restarting a crashed program resumes it immediately.
+-- restarting a crashed program resumes it immediately. So is an earlier registration of the same process, which its
+-- channel tells: the reply to it was lost.
 create or replace function pyengine.register_executor(
     name text,
     application_name text,
@@ -41,8 +42,9 @@ begin
         select p.executor_id
         from pyengine.executors p
         where p.finished_at is null and not p.work_is_returned and p.executor_id <> v_executor_id
-            and p.name = register_executor.name and p.application_name = register_executor.application_name
-            and pyengine._session_is_gone(p.session_pid, p.session_at)
+            and (p.channel = register_executor.channel
+                or (p.name = register_executor.name and p.application_name = register_executor.application_name
+                    and pyengine._session_is_gone(p.session_pid, p.session_at)))
         order by p.executor_id
         for no key update skip locked
     );
