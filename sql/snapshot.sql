@@ -1236,6 +1236,10 @@ CREATE FUNCTION pyengine.apply_batch(batch json, executor_id bigint DEFAULT NULL
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
+    if strpos((apply_batch.batch -> 'starts')::text, '"queue_name"') > 0 then
+        perform pyengine._prepare_enqueue(apply_batch.batch -> 'starts');
+    end if;
+
     perform 1
     from (
         select s.workflow_id from json_to_recordset(apply_batch.batch -> 'steps') as s (workflow_id text)

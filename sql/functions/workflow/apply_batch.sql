@@ -1,6 +1,6 @@
 -- Do starts, checkpoints and outcomes of several workflows in one commit: {"starts": [...], "steps": [...], "finishes": [...]}.
--- Locks: every workflow row that a checkpoint or outcome touches (no key update, in id order), so that two batches
--- and a bulk operation always meet in the same order; then as the three functions do.
+-- Locks: the queues that start_workflows locks, then every workflow row that the batch touches (no key update, in id
+-- order), so that two batches and a bulk operation always meet in the same order; then as the three functions do.
 create or replace function pyengine.apply_batch(batch json, executor_id bigint default null)
 returns setof pyengine.batch_answer
 language plpgsql
@@ -11,6 +11,10 @@ set enable_seqscan = off
 set plan_cache_mode = force_generic_plan
 as $$
 begin
+    if strpos((apply_batch.batch -> 'starts')::text, '"queue_name"') > 0 then
+        perform pyengine._prepare_enqueue(apply_batch.batch -> 'starts');
+    end if;
+
     perform 1
     from (
         select s.workflow_id from json_to_recordset(apply_batch.batch -> 'steps') as s (workflow_id text)
