@@ -95,7 +95,7 @@ class Dispatcher:
         call = calls.await_work(
             executor_id=executor_id, channel=self._channel, queue_names=self._queue_names
         )
-        timer: float | None = self._gateway.run(call)[0]
+        timer: float | None = self._gateway.run_own(call)[0]
         return pause if timer is None else max(min(pause, timer), 0.001)
 
     def _claim(self) -> int:
@@ -113,7 +113,20 @@ class Dispatcher:
             queue_names=self._queue_names,
             channel=self._channel,
         )
-        claimed = self._gateway.run(call)
-        for workflow in claimed:
-            self._execute(workflow, lease_token)
+        claimed = self._gateway.run_own(call)
+        self._hand_over(claimed, lease_token)
         return len(claimed)
+
+    def _hand_over(self, claimed: Sequence[ClaimedWorkflow], lease_token: str) -> None:
+        """Begin to run what was claimed; what can't be run here is given back, or it would be nobody's."""
+        failures: list[Exception] = []
+        leases: list[tuple[str, str]] = []
+        for workflow in claimed:
+            try:
+                self._execute(workflow, lease_token)
+            except Exception as error:
+                failures.append(error)
+                leases.append((workflow.workflow_id, lease_token))
+        if failures:
+            self._gateway.run_own(calls.release_workflows(leases=leases))
+            raise failures[0]

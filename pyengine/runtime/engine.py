@@ -198,7 +198,7 @@ class Engine:
                 host=socket.gethostname(),
                 process_id=os.getpid(),
             )
-            self.gateway.executor_id = self.gateway.run(call)[0]
+            self.gateway.executor_id = self.gateway.run_own(call)[0]
 
     def _prove(self, channel: str) -> None:
         with self._sessions.use() as session:

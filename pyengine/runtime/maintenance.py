@@ -88,7 +88,7 @@ class Maintenance:
             session_pid=self._session_pid(),
             heartbeat_seconds=self._heartbeat_seconds,
         )
-        result: TickResult = self._gateway.run(call)[0]
+        result: TickResult = self._gateway.run_own(call)[0]
         if not result.is_alive:
             _logger.warning(
                 "executor %s was declared dead while it was silent; its workflows were taken over "

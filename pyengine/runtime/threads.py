@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+
+_logger = logging.getLogger("pyengine")
 
 
 class ThreadPool:
@@ -26,8 +29,19 @@ class ThreadPool:
             if len(self._jobs) <= self._idle:
                 self._changed.notify()
             elif self._limit is None or self._threads < self._limit:
-                self._threads += 1
-                threading.Thread(target=self._work, name="pyengine-workflow", daemon=True).start()
+                self._start_thread()
+
+    def _start_thread(self) -> None:
+        """Start one more thread. If the system has none left, the job waits for one that is there."""
+        try:
+            threading.Thread(target=self._work, name="pyengine-workflow", daemon=True).start()
+        except RuntimeError:
+            if not self._threads:
+                self._jobs.pop()
+                raise
+            _logger.warning("no further thread can be started; %d jobs wait", len(self._jobs))
+        else:
+            self._threads += 1
 
     def close(self) -> None:
         """Let idle threads end and forget jobs that have not begun."""

@@ -157,10 +157,10 @@ class Waits:
 
     def _look(self, due: Iterable[Ticket], forgotten: Sequence[int]) -> None:
         if forgotten:
-            self._gateway.run(calls.forget_waits(wait_keys=forgotten, channel=self.channel))
+            self._gateway.run_own(calls.forget_waits(wait_keys=forgotten, channel=self.channel))
         results = {i for ticket in due for kind, i in ticket.keys.values() if kind == "result"}
         if not results:
             return
         call = calls.await_workflows(workflow_ids=sorted(results), channel=self.channel)
-        for outcome in self._gateway.run(call):
+        for outcome in self._gateway.run_own(call):
             self.wake(wait_key("result", outcome.workflow_id))
