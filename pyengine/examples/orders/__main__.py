@@ -42,30 +42,35 @@ _TABLES = """
 
 
 def main() -> int:
-    """Run the show; returns 1 if a proof fails."""
+    """Run the show; returns 1 if a proof fails, or if there is nothing to prove."""
     logging.getLogger("pyengine").setLevel(logging.WARNING)
-    directory = _directory()
-    began = time.monotonic()
-    os.environ["ORDERS_DIRECTORY"] = str(directory)
-    print("Starting PostgreSQL in", directory)
     try:
-        server = embedded.start(directory)
+        return 0 if _show(_directory()) else 1
     except DBOSInitializationError as error:
         print(f"The demo can't start: {error.detail}", file=sys.stderr)
-        return 1
-    with server, psycopg.connect(server.dsn(), autocommit=True) as sql:
+    except WorkerEndedError as error:
+        print(f"\nThe demo stops: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\nThe demo was interrupted.", file=sys.stderr)
+    return 1
+
+
+def _show(directory: Path) -> bool:
+    began = time.monotonic()
+    os.environ["ORDERS_DIRECTORY"] = str(directory)
+    print("Starting PostgreSQL in", directory, flush=True)
+    with (
+        embedded.start(directory) as server,
+        psycopg.connect(server.dsn(), autocommit=True) as sql,
+    ):
         prepare(sql)
-        try:
-            _run(server.url(), directory, sql)
-        except (KeyboardInterrupt, WorkerEndedError) as error:
-            print(f"\nThe demo stops: {str(error) or 'interrupted'}", file=sys.stderr)
-            return 1
+        _run(server.url(), directory, sql)
         holds = _prove(sql)
     source = _short(Path(__file__).with_name("workflows.py"))
     print(f"\n{time.monotonic() - began:.0f} s in all. What a shop writes for this: {source}")
     print("Look at the data, which stays until the next run:")
     print(f"  PYENGINE_HOME={directory} {_short(Path(sys.executable))} -m pyengine psql")
-    return 0 if holds else 1
+    return holds
 
 
 def _directory() -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, TextIO
 import psycopg
 
 PACE_SECONDS = 1 / 75  # between two orders
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 60.0  # a worker that has not finished by then is killed
 
 
 class WorkerEndedError(Exception):
@@ -37,6 +38,9 @@ class Worker:
                 "ORDERS_DIRECTORY": str(directory),
             },
         )
+        self._watchdog = threading.Timer(PATIENCE_SECONDS, self._process.kill)
+        self._watchdog.daemon = True
+        self._watchdog.start()
         self._expect("ready")
 
     @property
@@ -78,6 +82,7 @@ class Worker:
             self._process.stdin.close()  # the end of its orders
         self._process.wait()
         self._process.stdout.close()
+        self._watchdog.cancel()
 
 
 class Progress:
