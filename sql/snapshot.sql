@@ -49,13 +49,14 @@ CREATE TYPE pyengine.finish_answer AS (
 COMMENT ON TYPE pyengine.finish_answer IS 'An outcome that was refused, with its code.';
 
 
-CREATE TYPE pyengine.key_visit AS (
-	partition_key text,
-	is_wrapped boolean
+CREATE TYPE pyengine.key_round AS (
+	workflow_ids text[],
+	partition_keys text[],
+	last_key text
 );
 
 
-COMMENT ON TYPE pyengine.key_visit IS 'A step on the round through the partition keys of a queue.';
+COMMENT ON TYPE pyengine.key_round IS 'What was chosen on a round through the partition keys of a queue, and the key that was looked at last.';
 
 
 CREATE TYPE pyengine.outcome AS (
@@ -68,15 +69,6 @@ CREATE TYPE pyengine.outcome AS (
 
 
 COMMENT ON TYPE pyengine.outcome IS 'How a workflow ended.';
-
-
-CREATE TYPE pyengine.pick AS (
-	workflow_id text,
-	partition_key text
-);
-
-
-COMMENT ON TYPE pyengine.pick IS 'A workflow that was chosen to be claimed, and locked.';
 
 
 CREATE TYPE pyengine.start_answer AS (
@@ -121,6 +113,71 @@ CREATE TYPE pyengine.tick_result AS (
 COMMENT ON TYPE pyengine.tick_result IS 'What one maintenance tick found and did.';
 
 
+CREATE TABLE pyengine.queues (
+    queue_name text NOT NULL,
+    application_name text,
+    worker_concurrency integer,
+    concurrency integer,
+    partition_concurrency integer,
+    partition_worker_concurrency integer,
+    limiter_limit integer,
+    limiter_period interval,
+    partition_limiter_limit integer,
+    partition_limiter_period interval,
+    polling_interval interval DEFAULT '00:00:01'::interval NOT NULL,
+    max_depth integer,
+    is_paused boolean DEFAULT false NOT NULL,
+    claim_count bigint DEFAULT 0 NOT NULL,
+    last_started_at timestamp with time zone,
+    partition_cursor text,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT queues_limiter_is_complete CHECK (((limiter_limit IS NULL) = (limiter_period IS NULL))),
+    CONSTRAINT queues_limits_are_positive CHECK (((worker_concurrency > 0) AND (concurrency > 0) AND (partition_concurrency > 0) AND (partition_worker_concurrency > 0) AND (limiter_limit > 0) AND (limiter_period > '00:00:00'::interval) AND (partition_limiter_limit > 0) AND (partition_limiter_period > '00:00:00'::interval) AND (max_depth > 0) AND (polling_interval > '00:00:00'::interval))),
+    CONSTRAINT queues_partition_fits_concurrency CHECK ((partition_concurrency <= concurrency)),
+    CONSTRAINT queues_partition_limiter_is_complete CHECK (((partition_limiter_limit IS NULL) = (partition_limiter_period IS NULL))),
+    CONSTRAINT queues_partition_worker_fits CHECK (((partition_worker_concurrency <= partition_concurrency) AND (partition_worker_concurrency <= worker_concurrency) AND (partition_worker_concurrency <= concurrency))),
+    CONSTRAINT queues_worker_fits_concurrency CHECK ((worker_concurrency <= concurrency))
+)
+WITH (fillfactor='50');
+
+
+COMMENT ON TABLE pyengine.queues IS 'Queues and their limits; a null limit is no limit.';
+
+
+COMMENT ON COLUMN pyengine.queues.worker_concurrency IS 'How many of its workflows may run at once in one process.';
+
+
+COMMENT ON COLUMN pyengine.queues.concurrency IS 'How many of its workflows may run at once in all processes.';
+
+
+COMMENT ON COLUMN pyengine.queues.partition_concurrency IS 'How many with the same partition key may run at once. Any partition limit makes the queue partitioned.';
+
+
+COMMENT ON COLUMN pyengine.queues.limiter_limit IS 'How many may start in any window of limiter_period.';
+
+
+COMMENT ON COLUMN pyengine.queues.max_depth IS 'How many may wait; a further enqueue is refused with PE429.';
+
+
+COMMENT ON COLUMN pyengine.queues.claim_count IS 'Raised by each claim under a limit, so that claims exclude each other under any isolation level.';
+
+
+COMMENT ON COLUMN pyengine.queues.last_started_at IS 'The engine''s time at the last claim under a rate limit; it never goes back.';
+
+
+COMMENT ON COLUMN pyengine.queues.partition_cursor IS 'The partition key that was looked at last; the next claim begins behind it.';
+
+
+CREATE TYPE pyengine.workable_queue AS (
+	queue pyengine.queues,
+	is_locked boolean
+);
+
+
+COMMENT ON TYPE pyengine.workable_queue IS 'A queue that has claimable work; locked, so that its limits can be counted.';
+
+
 CREATE FUNCTION pyengine._answer_finishes(requests json, finished integer[]) RETURNS SETOF pyengine.finish_answer
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -153,7 +210,7 @@ $$;
 COMMENT ON FUNCTION pyengine._answer_finishes(requests json, finished integer[]) IS 'Explains the outcomes that were refused.';
 
 
-CREATE FUNCTION pyengine._answer_starts(requests json, created text[], full_queues text[]) RETURNS SETOF pyengine.start_answer
+CREATE FUNCTION pyengine._answer_starts(requests json, created text[], full_items integer[]) RETURNS SETOF pyengine.start_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -165,7 +222,7 @@ begin
             w.name as known_name, w.class_name as known_class, w.config_name as known_config, w.queue_name as known_queue,
             p.status as parent_status, p.attempt_count as parent_attempt,
             r.parent_lease_token is not null and p.lease_token is distinct from r.parent_lease_token as is_fenced,
-            (r.queue_name = any (_answer_starts.full_queues)) is true as is_full, d.workflow_id as holder_id
+            r.item = any (_answer_starts.full_items) as is_full, d.workflow_id as holder_id
         from pyengine._start_requests(_answer_starts.requests) r
         left join pyengine.workflows w on w.workflow_id = r.workflow_id
         left join pyengine.workflows p on p.workflow_id = r.parent_workflow_id
@@ -193,7 +250,9 @@ begin
                 'the inputs of workflow %s take %s bytes, more than the limit of %s bytes (max_payload_bytes)',
                 r.workflow_id, octet_length(r.inputs::text), pyengine._payload_limit())
             when r.refusal is not null then
-                'a workflow needs a workflow_id of 1 to 512 bytes that is not blank, a name, inputs and a serialization'
+                'a workflow needs a workflow_id of 1 to 512 bytes that is not blank, a name, inputs and a serialization; '
+                'its queue_name has at most 255 bytes and excludes a lease_token, its partition_key and deduplication_id '
+                'have at most 512 bytes and need a queue_name, its priority is not negative'
             when r.is_fenced then format('workflow %s is no longer owned by this run', r.parent_workflow_id)
             when not r.is_known and r.is_full then format(
                 'queue %s is full (max_depth): workflow %s was not enqueued, try again later', r.queue_name, r.workflow_id)
@@ -207,7 +266,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine._answer_starts(requests json, created text[], full_queues text[]) IS 'Explains the starts that created no workflow.';
+COMMENT ON FUNCTION pyengine._answer_starts(requests json, created text[], full_items integer[]) IS 'Explains the starts that created no workflow.';
 
 
 CREATE FUNCTION pyengine._answer_steps(requests json) RETURNS SETOF pyengine.step_answer
@@ -292,23 +351,24 @@ begin
     return (
         select count(*)
         from (
-            select 1 from pyengine.workflows w
-            where w.status = 'ENQUEUED' and w.queue_name = _depth.queue_name
-            limit _depth.count_limit
-        ) e
-    ) + (
-        select count(*)
-        from (
-            select 1 from pyengine.workflows w
-            where w.status = 'DELAYED' and w.queue_name = _depth.queue_name
-            limit _depth.count_limit
-        ) d
+            (select 1 from pyengine.workflows w
+             where w.status = 'ENQUEUED' and w.queue_name = _depth.queue_name and w.partition_key is null
+             limit _depth.count_limit)
+            union all
+            (select 1 from pyengine.workflows w
+             where w.status = 'ENQUEUED' and w.queue_name = _depth.queue_name and w.partition_key is not null
+             limit _depth.count_limit)
+            union all
+            (select 1 from pyengine.workflows w
+             where w.status = 'DELAYED' and w.queue_name = _depth.queue_name
+             limit _depth.count_limit)
+        ) waiting
     );
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine._depth(queue_name text, count_limit integer) IS 'How many workflows of a queue wait, counted up to a limit.';
+COMMENT ON FUNCTION pyengine._depth(queue_name text, count_limit integer) IS 'How many workflows of a queue wait; it stops counting at a multiple of the limit.';
 
 
 CREATE FUNCTION pyengine._describe_claims(workflow_ids text[]) RETURNS SETOF pyengine.claimed_workflow
@@ -378,6 +438,24 @@ $$;
 COMMENT ON FUNCTION pyengine._finish_requests(requests json) IS 'The rows of a finish_workflows request, each with the code of what is wrong with it, if anything.';
 
 
+CREATE FUNCTION pyengine._has_serial_work(queue_name text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    return exists (
+        select 1 from pyengine.workflows w
+        where w.status = 'ENQUEUED' and w.queue_name = _has_serial_work.queue_name
+            and w.partition_key is not null and w.is_serial
+    );
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._has_serial_work(queue_name text) IS 'Whether a queue has claimable work that runs one at a time with its key.';
+
+
 CREATE FUNCTION pyengine._hold_lease(workflow_id text, lease_token uuid) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -411,6 +489,17 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._hold_lease(workflow_id text, lease_token uuid) IS 'Locks a workflow for a write of the run that holds its lease, or raises PE001, PE002 or PE404.';
+
+
+CREATE FUNCTION pyengine._is_partitioned(queue pyengine.queues) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    select pg_catalog.num_nonnulls((queue).partition_concurrency, (queue).partition_worker_concurrency,
+        (queue).partition_limiter_limit) > 0
+$$;
+
+
+COMMENT ON FUNCTION pyengine._is_partitioned(queue pyengine.queues) IS 'Whether a queue has a partition limit.';
 
 
 CREATE TABLE pyengine.executors (
@@ -459,66 +548,6 @@ COMMENT ON COLUMN pyengine.executors.session_lost_at IS 'When another process fi
 
 
 COMMENT ON COLUMN pyengine.executors.work_is_returned IS 'True once a finished executor owns no workflow any more.';
-
-
-CREATE TABLE pyengine.queues (
-    queue_name text NOT NULL,
-    application_name text,
-    worker_concurrency integer,
-    concurrency integer,
-    partition_concurrency integer,
-    partition_worker_concurrency integer,
-    limiter_limit integer,
-    limiter_period interval,
-    partition_limiter_limit integer,
-    partition_limiter_period interval,
-    polling_interval interval DEFAULT '00:00:01'::interval NOT NULL,
-    max_depth integer,
-    is_paused boolean DEFAULT false NOT NULL,
-    has_serial_keys boolean DEFAULT false NOT NULL,
-    claim_count bigint DEFAULT 0 NOT NULL,
-    last_started_at timestamp with time zone,
-    partition_cursor text,
-    created_at timestamp with time zone NOT NULL,
-    updated_at timestamp with time zone NOT NULL,
-    CONSTRAINT queues_limiter_is_complete CHECK (((limiter_limit IS NULL) = (limiter_period IS NULL))),
-    CONSTRAINT queues_limits_are_positive CHECK (((worker_concurrency > 0) AND (concurrency > 0) AND (partition_concurrency > 0) AND (partition_worker_concurrency > 0) AND (limiter_limit > 0) AND (limiter_period > '00:00:00'::interval) AND (partition_limiter_limit > 0) AND (partition_limiter_period > '00:00:00'::interval) AND (max_depth > 0) AND (polling_interval > '00:00:00'::interval))),
-    CONSTRAINT queues_partition_fits_concurrency CHECK ((partition_concurrency <= concurrency)),
-    CONSTRAINT queues_partition_limiter_is_complete CHECK (((partition_limiter_limit IS NULL) = (partition_limiter_period IS NULL))),
-    CONSTRAINT queues_partition_worker_fits CHECK (((partition_worker_concurrency <= partition_concurrency) AND (partition_worker_concurrency <= worker_concurrency) AND (partition_worker_concurrency <= concurrency))),
-    CONSTRAINT queues_worker_fits_concurrency CHECK ((worker_concurrency <= concurrency))
-)
-WITH (fillfactor='50');
-
-
-COMMENT ON TABLE pyengine.queues IS 'Queues and their limits; a null limit is no limit.';
-
-
-COMMENT ON COLUMN pyengine.queues.worker_concurrency IS 'How many of its workflows may run at once in one process.';
-
-
-COMMENT ON COLUMN pyengine.queues.concurrency IS 'How many of its workflows may run at once in all processes.';
-
-
-COMMENT ON COLUMN pyengine.queues.partition_concurrency IS 'How many with the same partition key may run at once. Any partition limit makes the queue partitioned.';
-
-
-COMMENT ON COLUMN pyengine.queues.limiter_limit IS 'How many may start in any window of limiter_period.';
-
-
-COMMENT ON COLUMN pyengine.queues.max_depth IS 'How many may wait; a further enqueue is refused with PE429.';
-
-
-COMMENT ON COLUMN pyengine.queues.has_serial_keys IS 'True once a workflow was enqueued to run one at a time with its partition key.';
-
-
-COMMENT ON COLUMN pyengine.queues.claim_count IS 'Raised by each claim under a limit, so that claims exclude each other under any isolation level.';
-
-
-COMMENT ON COLUMN pyengine.queues.last_started_at IS 'The engine''s time at the last claim under a rate limit; it never goes back.';
-
-
-COMMENT ON COLUMN pyengine.queues.partition_cursor IS 'The partition key that was served last; the next claim begins behind it.';
 
 
 CREATE FUNCTION pyengine._key_room(queue pyengine.queues, executor pyengine.executors, partition_key text, is_serial boolean) RETURNS integer
@@ -598,7 +627,7 @@ $$;
 COMMENT ON FUNCTION pyengine._lease_workflows(workflow_ids text[], executor_id bigint, lease_token uuid) IS 'Leases locked workflows to an executor and returns their ids; those without attempts left are dead-lettered.';
 
 
-CREATE FUNCTION pyengine._lock_queues(executor pyengine.executors, queue_names text[]) RETURNS SETOF pyengine.queues
+CREATE FUNCTION pyengine._lock_queues(executor pyengine.executors, queue_names text[]) RETURNS SETOF pyengine.workable_queue
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -606,20 +635,25 @@ CREATE FUNCTION pyengine._lock_queues(executor pyengine.executors, queue_names t
     SET enable_mergejoin TO 'off'
     AS $$
 begin
-    update pyengine.queues q
-    set claim_count = q.claim_count + 1
-    from (
-        select n.queue_name
-        from pyengine._workable_queues((_lock_queues.executor).application_name, _lock_queues.queue_names) n
-        where n.is_limited
-        order by n.queue_name
-    ) limited
-    where q.queue_name = limited.queue_name;
-
     return query
-    select q.*
-    from pyengine._workable_queues((_lock_queues.executor).application_name, _lock_queues.queue_names) n
-    join pyengine.queues q on q.queue_name = n.queue_name;
+    with workable as materialized (
+        select n.queue_name, n.is_limited
+        from pyengine._workable_queues((_lock_queues.executor).application_name, _lock_queues.queue_names) n
+    ), locked as (
+        update pyengine.queues q
+        set claim_count = q.claim_count + 1
+        from (select n.queue_name from workable n where n.is_limited order by n.queue_name) limited
+        where q.queue_name = limited.queue_name
+        returning q.*
+    )
+    select row(l.*)::pyengine.queues, true
+    from locked l
+    where not l.is_paused
+    union all
+    select q, false
+    from workable n
+    join pyengine.queues q on q.queue_name = n.queue_name
+    where not n.is_limited;
 end
 $$;
 
@@ -642,20 +676,22 @@ begin
     if v_queue.limiter_limit is not null then
         insert into pyengine.queue_starts (queue_name, partition_key, started_at, start_count)
         values (v_queue.queue_name, null, v_now, _log_starts.start_count);
-        delete from pyengine.queue_starts s
-        where s.queue_name = v_queue.queue_name and s.partition_key is null
-            and s.started_at <= v_now - v_queue.limiter_period;
     end if;
     if v_queue.partition_limiter_limit is not null then
         insert into pyengine.queue_starts (queue_name, partition_key, started_at, start_count)
         select v_queue.queue_name, p.partition_key, v_now, count(*)
         from unnest(_log_starts.partition_keys) p (partition_key)
         group by p.partition_key;
-        delete from pyengine.queue_starts s
-        using unnest(_log_starts.partition_keys) p (partition_key)
-        where s.queue_name = v_queue.queue_name and s.partition_key = p.partition_key
-            and s.started_at <= v_now - v_queue.partition_limiter_period;
     end if;
+    delete from pyengine.queue_starts s
+    where s.ctid = any (array(
+        select o.ctid
+        from pyengine.queue_starts o
+        where o.queue_name = v_queue.queue_name
+            and o.started_at <= v_now - greatest(v_queue.limiter_period, v_queue.partition_limiter_period)
+        order by o.started_at
+        limit 1000
+    ));
     update pyengine.queues q set last_started_at = v_now where q.queue_name = v_queue.queue_name;
 end
 $$;
@@ -676,43 +712,6 @@ $$;
 COMMENT ON FUNCTION pyengine._may_run(executor pyengine.executors, application_name text, application_version text, version_is_pinned boolean, name text, class_name text, config_name text) IS 'Whether an executor can run a workflow.';
 
 
-CREATE FUNCTION pyengine._next_key(queue_name text, partition_key text, is_wrapped boolean, cursor_key text) RETURNS SETOF pyengine.key_visit
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET enable_seqscan TO 'off'
-    SET enable_sort TO 'off'
-    AS $$
-declare
-    v_key text;
-begin
-    select w.partition_key
-    into v_key
-    from pyengine.workflows w
-    where w.status = 'ENQUEUED' and w.queue_name = _next_key.queue_name and w.partition_key > _next_key.partition_key
-    order by w.partition_key
-    limit 1;
-    if found and not _next_key.is_wrapped then
-        return query select v_key, false;
-        return;
-    end if;
-    if not _next_key.is_wrapped then
-        select w.partition_key
-        into v_key
-        from pyengine.workflows w
-        where w.status = 'ENQUEUED' and w.queue_name = _next_key.queue_name and w.partition_key is not null
-        order by w.partition_key
-        limit 1;
-    end if;
-    if v_key <= _next_key.cursor_key then
-        return query select v_key, true;
-    end if;
-end
-$$;
-
-
-COMMENT ON FUNCTION pyengine._next_key(queue_name text, partition_key text, is_wrapped boolean, cursor_key text) IS 'The next partition key with claimable work, in a circle that ends at the cursor.';
-
-
 CREATE FUNCTION pyengine._payload_limit() RETURNS integer
     LANGUAGE sql STABLE
     AS $$ select s.max_payload_bytes from pyengine.settings s $$;
@@ -721,7 +720,7 @@ CREATE FUNCTION pyengine._payload_limit() RETURNS integer
 COMMENT ON FUNCTION pyengine._payload_limit() IS 'The largest payload that is accepted, in bytes.';
 
 
-CREATE FUNCTION pyengine._pick_from_keys(queue pyengine.queues, executor pyengine.executors, pick_limit integer) RETURNS SETOF pyengine.pick
+CREATE FUNCTION pyengine._pick_from_keys(queue pyengine.queues, executor pyengine.executors, pick_limit integer) RETURNS pyengine.key_round
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
@@ -729,38 +728,46 @@ CREATE FUNCTION pyengine._pick_from_keys(queue pyengine.queues, executor pyengin
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
-    v_queue_name text := (_pick_from_keys.queue).queue_name;
-    v_serial_only boolean := num_nonnulls((_pick_from_keys.queue).partition_concurrency,
-        (_pick_from_keys.queue).partition_worker_concurrency, (_pick_from_keys.queue).partition_limiter_limit) = 0;
-    v_cursor text := coalesce((_pick_from_keys.queue).partition_cursor, '');
+    v_queue pyengine.queues := _pick_from_keys.queue;
+    v_serial_only boolean := not pyengine._is_partitioned(v_queue);
+    v_is_wrapped boolean := v_queue.partition_cursor is null;
+    v_round pyengine.key_round := row('{}', '{}', v_queue.partition_cursor);
+    v_key text;
+    v_picked text[];
 begin
-    return query
-    with recursive visited (partition_key, is_wrapped, visit) as (
-        select n.partition_key, n.is_wrapped, 1
-        from pyengine._next_key(v_queue_name, v_cursor, false, v_cursor) n
-        union all
-        select n.partition_key, n.is_wrapped, v.visit + 1
-        from visited v
-        cross join lateral pyengine._next_key(v_queue_name, v.partition_key, v.is_wrapped, v_cursor) n
-        where v.visit < 2000
-    )
-    select p.workflow_id, v.partition_key
-    from visited v
-    cross join lateral (
-        select pyengine._key_room(_pick_from_keys.queue, _pick_from_keys.executor, v.partition_key, v_serial_only) as room
-    ) r
-    cross join lateral (
-        select w.workflow_id
+    for v_visit in 1 .. 2000 loop
+        exit when cardinality(v_round.workflow_ids) >= _pick_from_keys.pick_limit;
+        select min(w.partition_key)
+        into v_key
         from pyengine.workflows w
-        where w.status = 'ENQUEUED' and w.queue_name = v_queue_name and w.partition_key = v.partition_key
-            and (w.is_serial or not v_serial_only)
-            and pyengine._may_run(_pick_from_keys.executor, w.application_name, w.application_version,
-                w.version_is_pinned, w.name, w.class_name, w.config_name)
-        order by w.priority, w.created_at, w.workflow_id
-        limit greatest(least(r.room, _pick_from_keys.pick_limit), 0)
-        for no key update skip locked
-    ) p
-    limit _pick_from_keys.pick_limit;
+        where w.status = 'ENQUEUED' and w.queue_name = v_queue.queue_name and w.partition_key > v_round.last_key;
+        if v_key is null and not v_is_wrapped or v_round.last_key is null then
+            v_is_wrapped := true;
+            select min(w.partition_key)
+            into v_key
+            from pyengine.workflows w
+            where w.status = 'ENQUEUED' and w.queue_name = v_queue.queue_name and w.partition_key is not null;
+        end if;
+        exit when v_key is null or v_is_wrapped and v_key > v_queue.partition_cursor;
+        v_round.last_key := v_key;
+
+        v_picked := array(
+            select w.workflow_id
+            from pyengine.workflows w
+            where w.status = 'ENQUEUED' and w.queue_name = v_queue.queue_name and w.partition_key = v_key
+                and (w.is_serial or not v_serial_only)
+                and pyengine._may_run(_pick_from_keys.executor, w.application_name, w.application_version,
+                    w.version_is_pinned, w.name, w.class_name, w.config_name)
+            order by w.priority, w.created_at, w.workflow_id
+            limit greatest(least(
+                pyengine._key_room(v_queue, _pick_from_keys.executor, v_key, v_serial_only),
+                _pick_from_keys.pick_limit - cardinality(v_round.workflow_ids)), 0)
+            for no key update skip locked
+        );
+        v_round.workflow_ids := v_round.workflow_ids || v_picked;
+        v_round.partition_keys := v_round.partition_keys || array_fill(v_key, array[cardinality(v_picked)]);
+    end loop;
+    return v_round;
 end
 $$;
 
@@ -772,15 +779,16 @@ CREATE FUNCTION pyengine._pick_from_order(queue_name text, executor pyengine.exe
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
-    SET enable_sort TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
+declare
+    v_picked text[];
 begin
     if _pick_from_order.queue_name is null then
         return array(
             select w.workflow_id
             from pyengine.workflows w
-            where w.status = 'ENQUEUED' and w.queue_name is null
+            where w.status = 'ENQUEUED' and w.queue_name is null and w.partition_key is null
                 and pyengine._may_run(_pick_from_order.executor, w.application_name, w.application_version,
                     w.version_is_pinned, w.name, w.class_name, w.config_name)
             order by w.priority, w.created_at, w.workflow_id
@@ -788,17 +796,39 @@ begin
             for no key update skip locked
         );
     end if;
-    return array(
-        select w.workflow_id
-        from pyengine.workflows w
-        where w.status = 'ENQUEUED' and w.queue_name = _pick_from_order.queue_name
-            and (w.partition_key is null or not (_pick_from_order.keyless_only or w.is_serial))
-            and pyengine._may_run(_pick_from_order.executor, w.application_name, w.application_version,
-                w.version_is_pinned, w.name, w.class_name, w.config_name)
-        order by w.priority, w.created_at, w.workflow_id
+
+    select coalesce(array_agg(p.workflow_id), '{}')
+    into v_picked
+    from (
+        select c.workflow_id
+        from (
+            select k.* from (
+                select w.workflow_id, w.priority, w.created_at
+                from pyengine.workflows w
+                where w.status = 'ENQUEUED' and w.queue_name = _pick_from_order.queue_name and w.partition_key is null
+                    and pyengine._may_run(_pick_from_order.executor, w.application_name, w.application_version,
+                        w.version_is_pinned, w.name, w.class_name, w.config_name)
+                order by w.priority, w.created_at, w.workflow_id
+                limit _pick_from_order.pick_limit
+                for no key update skip locked
+            ) k
+            union all
+            select k.* from (
+                select w.workflow_id, w.priority, w.created_at
+                from pyengine.workflows w
+                where w.status = 'ENQUEUED' and w.queue_name = _pick_from_order.queue_name
+                    and w.partition_key is not null and not w.is_serial and not _pick_from_order.keyless_only
+                    and pyengine._may_run(_pick_from_order.executor, w.application_name, w.application_version,
+                        w.version_is_pinned, w.name, w.class_name, w.config_name)
+                order by w.priority, w.created_at, w.workflow_id
+                limit _pick_from_order.pick_limit
+                for no key update skip locked
+            ) k
+        ) c
+        order by c.priority, c.created_at, c.workflow_id
         limit _pick_from_order.pick_limit
-        for no key update skip locked
-    );
+    ) p;
+    return v_picked;
 end
 $$;
 
@@ -806,79 +836,106 @@ $$;
 COMMENT ON FUNCTION pyengine._pick_from_order(queue_name text, executor pyengine.executors, pick_limit integer, keyless_only boolean) IS 'Chooses and locks claimable workflows of a queue by priority and age.';
 
 
-CREATE FUNCTION pyengine._pick_from_queue(queue pyengine.queues, executor pyengine.executors, pick_limit integer) RETURNS text[]
+CREATE FUNCTION pyengine._pick_from_queue(queue pyengine.queues, executor pyengine.executors, pick_limit integer, is_locked boolean) RETURNS text[]
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-    v_room int := least(_pick_from_queue.pick_limit, pyengine._queue_room(_pick_from_queue.queue, _pick_from_queue.executor));
-    v_is_partitioned boolean := num_nonnulls((_pick_from_queue.queue).partition_concurrency,
-        (_pick_from_queue.queue).partition_worker_concurrency, (_pick_from_queue.queue).partition_limiter_limit) > 0;
-    v_keyed text[] := '{}';
-    v_keys text[] := '{}';
-    v_keyless text[] := '{}';
+    v_queue pyengine.queues := _pick_from_queue.queue;
+    v_room int := least(_pick_from_queue.pick_limit, pyengine._queue_room(v_queue, _pick_from_queue.executor));
+    v_is_partitioned boolean := pyengine._is_partitioned(v_queue);
+    v_round pyengine.key_round := row('{}', '{}', v_queue.partition_cursor);
+    v_picked text[] := '{}';
 begin
     if v_room <= 0 then
-        return '{}';
+        return v_picked;
     end if;
-    if v_is_partitioned or (_pick_from_queue.queue).has_serial_keys then
-        select coalesce(array_agg(p.workflow_id), '{}'), coalesce(array_agg(p.partition_key), '{}')
-        into v_keyed, v_keys
-        from pyengine._pick_from_keys(_pick_from_queue.queue, _pick_from_queue.executor, v_room) p;
-        if v_keys <> '{}' then
-            update pyengine.queues q
-            set partition_cursor = v_keys[cardinality(v_keys)]
-            where q.queue_name = (_pick_from_queue.queue).queue_name;
-        end if;
+    if v_queue.claim_count % 2 = 0 or not _pick_from_queue.is_locked then
+        v_picked := pyengine._pick_from_order(
+            v_queue.queue_name, _pick_from_queue.executor, v_room, v_is_partitioned);
     end if;
-    if cardinality(v_keyed) < v_room then
-        v_keyless := pyengine._pick_from_order((_pick_from_queue.queue).queue_name, _pick_from_queue.executor,
-            v_room - cardinality(v_keyed), v_is_partitioned);
+    if _pick_from_queue.is_locked and cardinality(v_picked) < v_room
+        and (v_is_partitioned or pyengine._has_serial_work(v_queue.queue_name)) then
+        v_round := pyengine._pick_from_keys(v_queue, _pick_from_queue.executor, v_room - cardinality(v_picked));
+        v_picked := v_picked || v_round.workflow_ids;
+        update pyengine.queues q set partition_cursor = v_round.last_key where q.queue_name = v_queue.queue_name;
     end if;
-    perform pyengine._log_starts(_pick_from_queue.queue, v_keys, cardinality(v_keyed) + cardinality(v_keyless));
-    return v_keyed || v_keyless;
+    if v_queue.claim_count % 2 = 1 and _pick_from_queue.is_locked and cardinality(v_picked) < v_room then
+        v_picked := v_picked || pyengine._pick_from_order(
+            v_queue.queue_name, _pick_from_queue.executor, v_room - cardinality(v_picked), v_is_partitioned);
+    end if;
+    perform pyengine._log_starts(v_queue, v_round.partition_keys, cardinality(v_picked));
+    return v_picked;
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine._pick_from_queue(queue pyengine.queues, executor pyengine.executors, pick_limit integer) IS 'Chooses and locks the workflows of a queue that its limits allow to start now.';
+COMMENT ON FUNCTION pyengine._pick_from_queue(queue pyengine.queues, executor pyengine.executors, pick_limit integer, is_locked boolean) IS 'Chooses and locks the workflows of a queue that its limits allow to start now.';
 
 
-CREATE FUNCTION pyengine._prepare_enqueue(requests json) RETURNS text[]
+CREATE FUNCTION pyengine._prepare_enqueue(requests json) RETURNS integer[]
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
     AS $$
 declare
-    v_queue record;
-    v_full text[] := '{}';
+    v_queue_name text;
+    v_max_depth int;
+    v_full_items int[] := '{}';
 begin
-    for v_queue in
-        select q.queue_name, q.max_depth, r.wanted, r.is_serial and not q.has_serial_keys as is_new_serial
-        from (
-            select s.queue_name, count(*) as wanted, coalesce(bool_or(s.is_serial), false) as is_serial
-            from pyengine._start_requests(_prepare_enqueue.requests) s
-            where s.queue_name is not null
-            group by s.queue_name
-        ) r
-        join pyengine.queues q on q.queue_name = r.queue_name
-        where q.max_depth is not null or (r.is_serial and not q.has_serial_keys)
+    for v_queue_name in
+        select q.queue_name
+        from pyengine.queues q
+        where q.max_depth is not null
+            and q.queue_name in (select s.queue_name from pyengine._start_requests(_prepare_enqueue.requests) s)
         order by q.queue_name
     loop
         update pyengine.queues q
-        set has_serial_keys = q.has_serial_keys or v_queue.is_new_serial, claim_count = q.claim_count + 1
-        where q.queue_name = v_queue.queue_name;
-        if v_queue.max_depth is not null
-            and pyengine._depth(v_queue.queue_name, v_queue.max_depth) + v_queue.wanted > v_queue.max_depth then
-            v_full := v_full || v_queue.queue_name;
+        set claim_count = q.claim_count + 1
+        where q.queue_name = v_queue_name
+        returning q.max_depth into v_max_depth;
+        if v_max_depth is not null then
+            v_full_items := v_full_items || array(
+                select s.item
+                from pyengine._start_requests(_prepare_enqueue.requests) s
+                where s.queue_name = v_queue_name and s.refusal is null and not exists (
+                    select 1 from pyengine.workflows w where w.workflow_id = s.workflow_id
+                )
+                order by s.item
+                offset greatest(v_max_depth - pyengine._depth(v_queue_name, v_max_depth), 0)
+            );
         end if;
     end loop;
-    return v_full;
+    return v_full_items;
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine._prepare_enqueue(requests json) IS 'Marks queues that get serial keys, and returns those that the requests would make too deep.';
+COMMENT ON FUNCTION pyengine._prepare_enqueue(requests json) IS 'Returns the requests that would make their queues too deep.';
+
+
+CREATE FUNCTION pyengine._prolong_waits(executor pyengine.executors) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    update pyengine.waiters x
+    set expires_at = pyengine.now() + interval '1 minute'
+    where x.channel = (_prolong_waits.executor).channel and x.wait_key in (
+        select d.wait_key
+        from pyengine.waiters d
+        where d.wait_key = any (pyengine._work_keys((_prolong_waits.executor).application_name, null))
+            and d.channel = (_prolong_waits.executor).channel
+            and d.expires_at < pyengine.now() + interval '30 seconds'
+        order by d.wait_key
+        for no key update skip locked
+    );
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._prolong_waits(executor pyengine.executors) IS 'Keeps the waits of an executor for work alive.';
 
 
 CREATE FUNCTION pyengine._promote_delayed() RETURNS integer
@@ -1087,6 +1144,8 @@ CREATE FUNCTION pyengine._start_requests(requests json) RETURNS TABLE(workflow_i
             when pg_catalog.octet_length(r.workflow_id) > 512 then 'PE400'
             when pg_catalog.octet_length(r.partition_key) > 512 or pg_catalog.octet_length(r.deduplication_id) > 512
                 or pg_catalog.octet_length(r.queue_name) > 255 or r.priority < 0 then 'PE400'
+            when r.queue_name is null and pg_catalog.num_nonnulls(r.partition_key, r.deduplication_id) > 0 then 'PE400'
+            when r.queue_name is not null and r.lease_token is not null then 'PE400'
             when r.name is null or r.inputs is null or r.serialization is null then 'PE400'
             when pg_catalog.octet_length(r.inputs::text) > 65536
                 and pg_catalog.octet_length(r.inputs::text) > pyengine._payload_limit() then 'PE413'
@@ -1176,21 +1235,28 @@ COMMENT ON FUNCTION pyengine._wake_ended(workflow_ids text[], queue_names text[]
 
 
 CREATE FUNCTION pyengine._window_opens_at(queue pyengine.queues) RETURNS timestamp with time zone
-    LANGUAGE sql STABLE
+    LANGUAGE sql
     AS $$
     select least(
         (select min(s.started_at) + (queue).limiter_period
          from pyengine.queue_starts s
-         where s.queue_name = (queue).queue_name and s.partition_key is null),
-        (select min(s.started_at) + (queue).partition_limiter_period
-         from pyengine.queue_starts s
-         where s.queue_name = (queue).queue_name and s.partition_key is not null
-             and s.started_at > pyengine.now() - (queue).partition_limiter_period)
+         where s.queue_name = (queue).queue_name and s.partition_key is null
+             and s.started_at > pyengine.now() - (queue).limiter_period
+         having sum(s.start_count) >= (queue).limiter_limit),
+        (select min(k.opens_at)
+         from (
+             select min(s.started_at) + (queue).partition_limiter_period as opens_at
+             from pyengine.queue_starts s
+             where s.queue_name = (queue).queue_name and s.partition_key is not null
+                 and s.started_at > pyengine.now() - (queue).partition_limiter_period
+             group by s.partition_key
+             having sum(s.start_count) >= (queue).partition_limiter_limit
+         ) k)
     )
 $$;
 
 
-COMMENT ON FUNCTION pyengine._window_opens_at(queue pyengine.queues) IS 'When the next start may follow under a queue''s rate limits.';
+COMMENT ON FUNCTION pyengine._window_opens_at(queue pyengine.queues) IS 'When the next start may follow under a queue''s rate limits; null when none of them is used up.';
 
 
 CREATE FUNCTION pyengine._work_keys(application_name text, queue_names text[]) RETURNS bigint[]
@@ -1215,13 +1281,24 @@ CREATE FUNCTION pyengine._workable_queues(application_name text, queue_names tex
     AS $$
     select q.queue_name,
         pg_catalog.num_nonnulls(q.worker_concurrency, q.concurrency, q.partition_concurrency,
-            q.partition_worker_concurrency, q.limiter_limit, q.partition_limiter_limit) > 0 or q.has_serial_keys
+            q.partition_worker_concurrency, q.limiter_limit, q.partition_limiter_limit) > 0
+        or exists (
+            select 1 from pyengine.workflows w
+            where w.status = 'ENQUEUED' and w.queue_name = q.queue_name and w.partition_key is not null and w.is_serial
+        )
     from pyengine.queues q
     where not q.is_paused
         and (q.application_name is null or q.application_name = _workable_queues.application_name)
         and (_workable_queues.queue_names is null or q.queue_name = any (_workable_queues.queue_names))
-        and exists (
-            select 1 from pyengine.workflows w where w.status = 'ENQUEUED' and w.queue_name = q.queue_name
+        and (
+            exists (
+                select 1 from pyengine.workflows w
+                where w.status = 'ENQUEUED' and w.queue_name = q.queue_name and w.partition_key is null
+            )
+            or exists (
+                select 1 from pyengine.workflows w
+                where w.status = 'ENQUEUED' and w.queue_name = q.queue_name and w.partition_key is not null
+            )
         )
 $$;
 
@@ -1294,7 +1371,7 @@ begin
         (select min(pyengine._window_opens_at(q))
          from pyengine._workable_queues(v_application_name, await_work.queue_names) n
          join pyengine.queues q on q.queue_name = n.queue_name
-         where num_nonnulls(q.limiter_limit, q.partition_limiter_limit) > 0)
+         where num_nonnulls(q.limiter_limit, q.partition_limiter_limit) > 0 and not q.is_paused)
     )
     into v_due;
     return extract(epoch from v_due - v_now);
@@ -1450,7 +1527,7 @@ CREATE FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, c
 declare
     v_executor pyengine.executors;
     v_claimed text[];
-    v_queue pyengine.queues;
+    v_queue pyengine.workable_queue;
     v_picked text[];
 begin
     select e.*
@@ -1480,9 +1557,18 @@ begin
     loop
         exit when cardinality(v_picked) >= claim_workflows.claim_limit;
         v_picked := v_picked || pyengine._pick_from_queue(
-            v_queue, v_executor, claim_workflows.claim_limit - cardinality(v_picked));
+            v_queue.queue, v_executor, claim_workflows.claim_limit - cardinality(v_picked), v_queue.is_locked);
     end loop;
 
+    -- It may have been declared dead while this waited for a queue: then nobody would look for what it claims now.
+    if v_picked <> '{}' and not exists (
+        select 1 from pyengine.executors e
+        where e.executor_id = claim_workflows.executor_id and e.finished_at is null
+    ) then
+        raise exception using errcode = 'PE003',
+            message = format('executor %s is no longer registered', claim_workflows.executor_id),
+            detail = json_build_object('executor_id', claim_workflows.executor_id)::text;
+    end if;
     if v_picked <> '{}' then
         v_claimed := pyengine._lease_workflows(v_picked, claim_workflows.executor_id, claim_workflows.lease_token);
         perform pyengine.forget_waits(
@@ -1549,9 +1635,11 @@ CREATE TABLE pyengine.workflows (
     CONSTRAINT workflows_attempts_counted CHECK ((attempt_count >= 0)),
     CONSTRAINT workflows_delayed_has_time CHECK (((status <> 'DELAYED'::text) OR (delayed_until IS NOT NULL))),
     CONSTRAINT workflows_finished_has_finished_at CHECK (((finished_at IS NOT NULL) = (status = ANY (ARRAY['SUCCESS'::text, 'ERROR'::text, 'CANCELLED'::text, 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'::text])))),
+    CONSTRAINT workflows_key_has_queue CHECK (((partition_key IS NULL) OR (queue_name IS NOT NULL))),
     CONSTRAINT workflows_only_pending_is_leased CHECK (((status = 'PENDING'::text) = (lease_token IS NOT NULL))),
     CONSTRAINT workflows_pending_has_executor CHECK (((status <> 'PENDING'::text) OR (executor_id IS NOT NULL))),
     CONSTRAINT workflows_priority_not_negative CHECK ((priority >= 0)),
+    CONSTRAINT workflows_serial_has_key CHECK (((NOT is_serial) OR (partition_key IS NOT NULL))),
     CONSTRAINT workflows_status_valid CHECK ((status = ANY (ARRAY['ENQUEUED'::text, 'DELAYED'::text, 'PENDING'::text, 'SUCCESS'::text, 'ERROR'::text, 'CANCELLED'::text, 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'::text])))
 )
 WITH (fillfactor='75');
@@ -1988,7 +2076,9 @@ begin
             application_name = coalesce(q.application_name, register_queue.application_name),
             updated_at = v_now
         where q.queue_name = register_queue.queue_name;
-        perform pyengine._wake(array[pyengine.wait_key('work', register_queue.queue_name)]);
+        -- The empty name too: who waits for work does not know a new queue yet.
+        perform pyengine._wake(array[
+            pyengine.wait_key('work', register_queue.queue_name), pyengine.wait_key('work', '')]);
     end if;
     return query select q.* from pyengine.queues q where q.queue_name = register_queue.queue_name;
 end
@@ -2070,6 +2160,8 @@ begin
     ), resumed as (
         update pyengine.workflows w
         set status = 'ENQUEUED', lease_token = null, queue_name = resume_workflows.queue_name, attempt_count = 0,
+            partition_key = case when w.queue_name = resume_workflows.queue_name then w.partition_key end,
+            is_serial = w.is_serial and w.queue_name = resume_workflows.queue_name is true,
             deduplication_id = null, delayed_until = null, deadline_at = null, started_at = null, finished_at = null,
             updated_at = pyengine.now()
         from wanted i
@@ -2165,7 +2257,7 @@ declare
     v_now timestamptz := pyengine.now();
     v_asked int;
     v_created text[];
-    v_full_queues text[] := '{}';
+    v_full_items int[] := '{}';
     v_work_keys bigint[];
 begin
     if start_workflows.executor_id is not null and not exists (
@@ -2180,7 +2272,7 @@ begin
     end if;
 
     if strpos(start_workflows.requests::text, '"queue_name"') > 0 then
-        v_full_queues := pyengine._prepare_enqueue(start_workflows.requests);
+        v_full_items := pyengine._prepare_enqueue(start_workflows.requests);
     end if;
 
     with request as materialized (
@@ -2230,7 +2322,7 @@ begin
         left join parent p on p.item = r.item
         where r.refusal is null
             and (r.parent_lease_token is null or p.lease_token = r.parent_lease_token)
-            and (r.queue_name = any (v_full_queues)) is not true
+            and r.item <> all (v_full_items)
         order by r.workflow_id
         on conflict do nothing
         returning workflow_id, status, queue_name
@@ -2255,7 +2347,7 @@ begin
         perform pyengine._wake(v_work_keys);
     end if;
     if cardinality(v_created) < v_asked then
-        return query select a.* from pyengine._answer_starts(start_workflows.requests, v_created, v_full_queues) a;
+        return query select a.* from pyengine._answer_starts(start_workflows.requests, v_created, v_full_items) a;
     end if;
 end
 $$;
@@ -2293,6 +2385,7 @@ begin
                 else v_now end
         where e.executor_id = tick_executor.executor_id and e.finished_at is null;
         v_result.is_alive := found;
+        perform pyengine._prolong_waits(v_executor);
         perform pyengine._drop_expired_waits();
     end if;
 
@@ -2423,10 +2516,13 @@ ALTER TABLE ONLY pyengine.workflows
 CREATE INDEX executors_active_idx ON pyengine.executors USING btree (executor_id) WHERE (NOT work_is_returned);
 
 
+CREATE INDEX queue_starts_age_idx ON pyengine.queue_starts USING btree (queue_name, started_at);
+
+
 CREATE INDEX queue_starts_window_idx ON pyengine.queue_starts USING btree (queue_name, partition_key, started_at);
 
 
-CREATE INDEX workflows_claimable_idx ON pyengine.workflows USING btree (queue_name, priority, created_at, workflow_id) WHERE (status = 'ENQUEUED'::text);
+CREATE INDEX workflows_claimable_idx ON pyengine.workflows USING btree (queue_name, priority, created_at, workflow_id) WHERE ((status = 'ENQUEUED'::text) AND (partition_key IS NULL));
 
 
 CREATE INDEX workflows_created_idx ON pyengine.workflows USING btree (created_at);
@@ -2436,6 +2532,9 @@ CREATE UNIQUE INDEX workflows_deduplication_idx ON pyengine.workflows USING btre
 
 
 CREATE INDEX workflows_delayed_idx ON pyengine.workflows USING btree (delayed_until) WHERE (status = 'DELAYED'::text);
+
+
+CREATE INDEX workflows_keyed_claimable_idx ON pyengine.workflows USING btree (queue_name, is_serial, priority, created_at, workflow_id) WHERE ((status = 'ENQUEUED'::text) AND (partition_key IS NOT NULL));
 
 
 CREATE INDEX workflows_partition_claimable_idx ON pyengine.workflows USING btree (queue_name, partition_key, priority, created_at, workflow_id) WHERE ((status = 'ENQUEUED'::text) AND (partition_key IS NOT NULL));
@@ -2450,7 +2549,7 @@ CREATE INDEX workflows_running_idx ON pyengine.workflows USING btree (executor_i
 REVOKE ALL ON FUNCTION pyengine._answer_finishes(requests json, finished integer[]) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine._answer_starts(requests json, created text[], full_queues text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine._answer_starts(requests json, created text[], full_items integer[]) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._answer_steps(requests json) FROM PUBLIC;
@@ -2474,7 +2573,13 @@ REVOKE ALL ON FUNCTION pyengine._drop_expired_waits() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._finish_requests(requests json) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._has_serial_work(queue_name text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._hold_lease(workflow_id text, lease_token uuid) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._is_partitioned(queue pyengine.queues) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._key_room(queue pyengine.queues, executor pyengine.executors, partition_key text, is_serial boolean) FROM PUBLIC;
@@ -2492,9 +2597,6 @@ REVOKE ALL ON FUNCTION pyengine._log_starts(queue pyengine.queues, partition_key
 REVOKE ALL ON FUNCTION pyengine._may_run(executor pyengine.executors, application_name text, application_version text, version_is_pinned boolean, name text, class_name text, config_name text) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine._next_key(queue_name text, partition_key text, is_wrapped boolean, cursor_key text) FROM PUBLIC;
-
-
 REVOKE ALL ON FUNCTION pyengine._payload_limit() FROM PUBLIC;
 
 
@@ -2504,10 +2606,13 @@ REVOKE ALL ON FUNCTION pyengine._pick_from_keys(queue pyengine.queues, executor 
 REVOKE ALL ON FUNCTION pyengine._pick_from_order(queue_name text, executor pyengine.executors, pick_limit integer, keyless_only boolean) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine._pick_from_queue(queue pyengine.queues, executor pyengine.executors, pick_limit integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine._pick_from_queue(queue pyengine.queues, executor pyengine.executors, pick_limit integer, is_locked boolean) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._prepare_enqueue(requests json) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._prolong_waits(executor pyengine.executors) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._promote_delayed() FROM PUBLIC;

@@ -18,8 +18,8 @@ _logger = logging.getLogger("pyengine")
 CLAIM_LIMIT = 100
 
 # After nothing was found somebody may have looked at the waiters just before us: look again soon, then only when
-# woken or when a timer is due. The last pause is shorter than the life of a row in waiters.
-_PAUSES_SECONDS = (0.005, 0.05, 0.5, 25.0)
+# woken or when a timer is due. The maintenance tick keeps the registration alive, and finds what was missed.
+_PAUSES_SECONDS = (0.005, 0.05, 0.5, None)
 
 
 class Dispatcher:
@@ -73,7 +73,7 @@ class Dispatcher:
                 if self._claim():
                     idle_count = 0
                     continue
-                pause = self._pause(idle_count)
+                pause = None if self._is_full else self._pause(idle_count)
             except DBOSExecutorGoneError:
                 self._executor_lost()
                 pause = 0.1
@@ -85,25 +85,32 @@ class Dispatcher:
             if not self._work.wait(pause):
                 idle_count += 1
 
-    def _pause(self, idle_count: int) -> float:
-        """Nothing was found: be known as waiting, and say for how long to wait."""
+    def _pause(self, idle_count: int) -> float | None:
+        """Nothing was found: be known as waiting, and say for how long to wait; None is until woken."""
         executor_id = self._gateway.executor_id
         last = len(_PAUSES_SECONDS) - 1
         pause = _PAUSES_SECONDS[min(idle_count, last)]
-        if executor_id is None or 0 < idle_count < last:
+        if executor_id is None:
+            return _PAUSES_SECONDS[1]
+        if 0 < idle_count < last:
             return pause
         call = calls.await_work(
             executor_id=executor_id, channel=self._channel, queue_names=self._queue_names
         )
         timer: float | None = self._gateway.run_own(call)[0]
-        return pause if timer is None else max(min(pause, timer), 0.001)
+        if timer is None:
+            return pause
+        return max(timer if pause is None else min(pause, timer), 0.001)
 
     def _claim(self) -> int:
         """Claim once: the number of workflows that were started."""
         executor_id = self._gateway.executor_id
+        self._is_full = True  # a run that ends from here on wakes this thread
         limit = min(self._free_slots(), CLAIM_LIMIT)
-        self._is_full = limit <= 0
-        if self._is_full or executor_id is None:
+        if limit <= 0:
+            return 0
+        self._is_full = False
+        if executor_id is None:
             return 0
         lease_token = str(uuid.uuid4())
         call = calls.claim_workflows(

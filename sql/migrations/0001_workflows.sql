@@ -65,7 +65,9 @@ create table pyengine.workflows (
     ),
     constraint workflows_delayed_has_time check (status <> 'DELAYED' or delayed_until is not null),
     constraint workflows_attempts_counted check (attempt_count >= 0),
-    constraint workflows_priority_not_negative check (priority >= 0)
+    constraint workflows_priority_not_negative check (priority >= 0),
+    constraint workflows_key_has_queue check (partition_key is null or queue_name is not null),
+    constraint workflows_serial_has_key check (not is_serial or partition_key is not null)
 ) with (fillfactor = 75);
 
 comment on table pyengine.workflows is 'One row per workflow: identity, state, ownership, queue position, times, payloads.';
@@ -79,9 +81,9 @@ comment on column pyengine.workflows.is_serial is 'Runs one at a time with the o
 comment on column pyengine.workflows.serialization is 'Format of inputs, output and error: json, portable_json, or the name of a custom serializer (then a json string).';
 comment on column pyengine.workflows.started_at is 'When the current or last run began.';
 
--- For: claim_workflows (where status = 'ENQUEUED' and queue_name = any, order by priority, created_at, workflow_id).
+-- For: claiming what has no partition key (order by priority, created_at, workflow_id).
 create index workflows_claimable_idx on pyengine.workflows (queue_name, priority, created_at, workflow_id)
-    where status = 'ENQUEUED';
+    where status = 'ENQUEUED' and partition_key is null;
 -- For: giving back the work of a dead executor, and counting what runs of a queue in each process.
 create index workflows_running_idx on pyengine.workflows (executor_id, queue_name) where status = 'PENDING';
 -- For: listing the newest workflows.

@@ -69,17 +69,12 @@ create type pyengine.claimed_workflow as (
 );
 comment on type pyengine.claimed_workflow is 'A workflow handed to an executor: what to call, its input, and its whole history.';
 
-create type pyengine.pick as (
-    workflow_id text,
-    partition_key text
+create type pyengine.key_round as (
+    workflow_ids text[],
+    partition_keys text[],
+    last_key text
 );
-comment on type pyengine.pick is 'A workflow that was chosen to be claimed, and locked.';
-
-create type pyengine.key_visit as (
-    partition_key text,
-    is_wrapped boolean
-);
-comment on type pyengine.key_visit is 'A step on the round through the partition keys of a queue.';
+comment on type pyengine.key_round is 'What was chosen on a round through the partition keys of a queue, and the key that was looked at last.';
 
 create type pyengine.tick_result as (
     is_alive boolean,

@@ -13,7 +13,6 @@ create table pyengine.queues (
     polling_interval interval not null default interval '1 second',
     max_depth int,
     is_paused boolean not null default false,
-    has_serial_keys boolean not null default false,
     claim_count bigint not null default 0,
     last_started_at timestamptz,
     partition_cursor text,
@@ -46,10 +45,9 @@ comment on column pyengine.queues.concurrency is 'How many of its workflows may 
 comment on column pyengine.queues.partition_concurrency is 'How many with the same partition key may run at once. Any partition limit makes the queue partitioned.';
 comment on column pyengine.queues.limiter_limit is 'How many may start in any window of limiter_period.';
 comment on column pyengine.queues.max_depth is 'How many may wait; a further enqueue is refused with PE429.';
-comment on column pyengine.queues.has_serial_keys is 'True once a workflow was enqueued to run one at a time with its partition key.';
 comment on column pyengine.queues.claim_count is 'Raised by each claim under a limit, so that claims exclude each other under any isolation level.';
 comment on column pyengine.queues.last_started_at is 'The engine''s time at the last claim under a rate limit; it never goes back.';
-comment on column pyengine.queues.partition_cursor is 'The partition key that was served last; the next claim begins behind it.';
+comment on column pyengine.queues.partition_cursor is 'The partition key that was looked at last; the next claim begins behind it.';
 
 -- Starts: what rate limits count. Append-only, one row for each claim, so that no cancel, recovery or clean-up gives a start back.
 create table pyengine.queue_starts (
@@ -65,10 +63,16 @@ comment on table pyengine.queue_starts is 'Log of starts under a rate limit; row
 
 -- For: counting the starts of a window.
 create index queue_starts_window_idx on pyengine.queue_starts (queue_name, partition_key, started_at);
+-- For: removing the starts that no window reaches any more, whatever their keys.
+create index queue_starts_age_idx on pyengine.queue_starts (queue_name, started_at);
 -- For: counting the running workflows of a partition.
 create index workflows_partition_running_idx on pyengine.workflows (queue_name, partition_key, executor_id)
     where status = 'PENDING' and partition_key is not null;
--- For: claiming from partitioned queues, key by key.
+-- For: claiming what has a partition key from a queue without partition limits, and finding serial work.
+create index workflows_keyed_claimable_idx
+    on pyengine.workflows (queue_name, is_serial, priority, created_at, workflow_id)
+    where status = 'ENQUEUED' and partition_key is not null;
+-- For: claiming key by key.
 create index workflows_partition_claimable_idx
     on pyengine.workflows (queue_name, partition_key, priority, created_at, workflow_id)
     where status = 'ENQUEUED' and partition_key is not null;
@@ -77,3 +81,9 @@ create index workflows_delayed_idx on pyengine.workflows (delayed_until) where s
 -- For: one active workflow for each deduplication id of a queue.
 create unique index workflows_deduplication_idx on pyengine.workflows (queue_name, deduplication_id)
     where deduplication_id is not null;
+
+create type pyengine.workable_queue as (
+    queue pyengine.queues,
+    is_locked boolean
+);
+comment on type pyengine.workable_queue is 'A queue that has claimable work; locked, so that its limits can be counted.';

@@ -38,6 +38,7 @@ begin
                 else v_now end
         where e.executor_id = tick_executor.executor_id and e.finished_at is null;
         v_result.is_alive := found;
+        perform pyengine._prolong_waits(v_executor);
         perform pyengine._drop_expired_waits();
     end if;
 

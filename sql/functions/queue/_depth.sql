@@ -11,19 +11,20 @@ begin
     return (
         select count(*)
         from (
-            select 1 from pyengine.workflows w
-            where w.status = 'ENQUEUED' and w.queue_name = _depth.queue_name
-            limit _depth.count_limit
-        ) e
-    ) + (
-        select count(*)
-        from (
-            select 1 from pyengine.workflows w
-            where w.status = 'DELAYED' and w.queue_name = _depth.queue_name
-            limit _depth.count_limit
-        ) d
+            (select 1 from pyengine.workflows w
+             where w.status = 'ENQUEUED' and w.queue_name = _depth.queue_name and w.partition_key is null
+             limit _depth.count_limit)
+            union all
+            (select 1 from pyengine.workflows w
+             where w.status = 'ENQUEUED' and w.queue_name = _depth.queue_name and w.partition_key is not null
+             limit _depth.count_limit)
+            union all
+            (select 1 from pyengine.workflows w
+             where w.status = 'DELAYED' and w.queue_name = _depth.queue_name
+             limit _depth.count_limit)
+        ) waiting
     );
 end
 $$;
 
-comment on function pyengine._depth is 'How many workflows of a queue wait, counted up to a limit.';
+comment on function pyengine._depth is 'How many workflows of a queue wait; it stops counting at a multiple of the limit.';

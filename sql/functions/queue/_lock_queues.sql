@@ -2,10 +2,11 @@
 -- Locks: the rows of limited queues (in name order), until the end of the claim: whoever claims from a limited queue
 -- is alone, whatever arrives meanwhile and whatever versions share the queue.
 --
--- The lock is an update, so that under repeatable read a claim that waited for another fails and is repeated,
--- instead of counting in an old snapshot.
+-- One statement, so that a queue is either locked or was without limits: one that gets work or limits while this
+-- waits for a lock is left for the next claim. The lock is an update, so that under repeatable read a claim that
+-- waited for another fails and is repeated, instead of counting in an old snapshot.
 create or replace function pyengine._lock_queues(executor pyengine.executors, queue_names text[])
-returns setof pyengine.queues
+returns setof pyengine.workable_queue
 language plpgsql
 volatile
 security definer
@@ -15,20 +16,25 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
 begin
-    update pyengine.queues q
-    set claim_count = q.claim_count + 1
-    from (
-        select n.queue_name
-        from pyengine._workable_queues((_lock_queues.executor).application_name, _lock_queues.queue_names) n
-        where n.is_limited
-        order by n.queue_name
-    ) limited
-    where q.queue_name = limited.queue_name;
-
     return query
-    select q.*
-    from pyengine._workable_queues((_lock_queues.executor).application_name, _lock_queues.queue_names) n
-    join pyengine.queues q on q.queue_name = n.queue_name;
+    with workable as materialized (
+        select n.queue_name, n.is_limited
+        from pyengine._workable_queues((_lock_queues.executor).application_name, _lock_queues.queue_names) n
+    ), locked as (
+        update pyengine.queues q
+        set claim_count = q.claim_count + 1
+        from (select n.queue_name from workable n where n.is_limited order by n.queue_name) limited
+        where q.queue_name = limited.queue_name
+        returning q.*
+    )
+    select row(l.*)::pyengine.queues, true
+    from locked l
+    where not l.is_paused
+    union all
+    select q, false
+    from workable n
+    join pyengine.queues q on q.queue_name = n.queue_name
+    where not n.is_limited;
 end
 $$;
 

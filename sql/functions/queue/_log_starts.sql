@@ -1,4 +1,5 @@
--- Log the starts that rate limits count, one row for each claim and limit, and remove what no window reaches any more.
+-- Log the starts that rate limits count, one row for each claim and limit, and remove what no window reaches any more
+-- (more than is added, so that keys that never come back leave nothing behind).
 create or replace function pyengine._log_starts(queue pyengine.queues, partition_keys text[], start_count int)
 returns void
 language plpgsql
@@ -17,20 +18,22 @@ begin
     if v_queue.limiter_limit is not null then
         insert into pyengine.queue_starts (queue_name, partition_key, started_at, start_count)
         values (v_queue.queue_name, null, v_now, _log_starts.start_count);
-        delete from pyengine.queue_starts s
-        where s.queue_name = v_queue.queue_name and s.partition_key is null
-            and s.started_at <= v_now - v_queue.limiter_period;
     end if;
     if v_queue.partition_limiter_limit is not null then
         insert into pyengine.queue_starts (queue_name, partition_key, started_at, start_count)
         select v_queue.queue_name, p.partition_key, v_now, count(*)
         from unnest(_log_starts.partition_keys) p (partition_key)
         group by p.partition_key;
-        delete from pyengine.queue_starts s
-        using unnest(_log_starts.partition_keys) p (partition_key)
-        where s.queue_name = v_queue.queue_name and s.partition_key = p.partition_key
-            and s.started_at <= v_now - v_queue.partition_limiter_period;
     end if;
+    delete from pyengine.queue_starts s
+    where s.ctid = any (array(
+        select o.ctid
+        from pyengine.queue_starts o
+        where o.queue_name = v_queue.queue_name
+            and o.started_at <= v_now - greatest(v_queue.limiter_period, v_queue.partition_limiter_period)
+        order by o.started_at
+        limit 1000
+    ));
     update pyengine.queues q set last_started_at = v_now where q.queue_name = v_queue.queue_name;
 end
 $$;

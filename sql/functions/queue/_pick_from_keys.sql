@@ -1,15 +1,15 @@
 -- Choose and lock claimable workflows of a queue key by key, each key within its limits, beginning behind the key
--- that was served last: every key has its turn, and the cost grows with the keys looked at, not with the backlog.
+-- that was looked at last: every key has its turn, and the cost grows with the keys looked at, not with the backlog.
 -- The caller holds the queue's lock. Locks: the workflow rows (no key update, skipping locked ones).
 --
--- A loose index scan: each step of the recursion jumps to the next key in the index. It looks at no more keys than
--- it needs, and at most at 2000; the next claim goes on from there.
+-- Each step jumps to the next key in the index, and from the last one back to the first. It looks at no more keys than
+-- it needs, and at most at 2000; the next round goes on from there.
 create or replace function pyengine._pick_from_keys(
     queue pyengine.queues,
     executor pyengine.executors,
     pick_limit int
 )
-returns setof pyengine.pick
+returns pyengine.key_round
 language plpgsql
 volatile
 security definer
@@ -19,38 +19,46 @@ set enable_sort = off
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-    v_queue_name text := (_pick_from_keys.queue).queue_name;
-    v_serial_only boolean := num_nonnulls((_pick_from_keys.queue).partition_concurrency,
-        (_pick_from_keys.queue).partition_worker_concurrency, (_pick_from_keys.queue).partition_limiter_limit) = 0;
-    v_cursor text := coalesce((_pick_from_keys.queue).partition_cursor, '');
+    v_queue pyengine.queues := _pick_from_keys.queue;
+    v_serial_only boolean := not pyengine._is_partitioned(v_queue);
+    v_is_wrapped boolean := v_queue.partition_cursor is null;
+    v_round pyengine.key_round := row('{}', '{}', v_queue.partition_cursor);
+    v_key text;
+    v_picked text[];
 begin
-    return query
-    with recursive visited (partition_key, is_wrapped, visit) as (
-        select n.partition_key, n.is_wrapped, 1
-        from pyengine._next_key(v_queue_name, v_cursor, false, v_cursor) n
-        union all
-        select n.partition_key, n.is_wrapped, v.visit + 1
-        from visited v
-        cross join lateral pyengine._next_key(v_queue_name, v.partition_key, v.is_wrapped, v_cursor) n
-        where v.visit < 2000
-    )
-    select p.workflow_id, v.partition_key
-    from visited v
-    cross join lateral (
-        select pyengine._key_room(_pick_from_keys.queue, _pick_from_keys.executor, v.partition_key, v_serial_only) as room
-    ) r
-    cross join lateral (
-        select w.workflow_id
+    for v_visit in 1 .. 2000 loop
+        exit when cardinality(v_round.workflow_ids) >= _pick_from_keys.pick_limit;
+        select min(w.partition_key)
+        into v_key
         from pyengine.workflows w
-        where w.status = 'ENQUEUED' and w.queue_name = v_queue_name and w.partition_key = v.partition_key
-            and (w.is_serial or not v_serial_only)
-            and pyengine._may_run(_pick_from_keys.executor, w.application_name, w.application_version,
-                w.version_is_pinned, w.name, w.class_name, w.config_name)
-        order by w.priority, w.created_at, w.workflow_id
-        limit greatest(least(r.room, _pick_from_keys.pick_limit), 0)
-        for no key update skip locked
-    ) p
-    limit _pick_from_keys.pick_limit;
+        where w.status = 'ENQUEUED' and w.queue_name = v_queue.queue_name and w.partition_key > v_round.last_key;
+        if v_key is null and not v_is_wrapped or v_round.last_key is null then
+            v_is_wrapped := true;
+            select min(w.partition_key)
+            into v_key
+            from pyengine.workflows w
+            where w.status = 'ENQUEUED' and w.queue_name = v_queue.queue_name and w.partition_key is not null;
+        end if;
+        exit when v_key is null or v_is_wrapped and v_key > v_queue.partition_cursor;
+        v_round.last_key := v_key;
+
+        v_picked := array(
+            select w.workflow_id
+            from pyengine.workflows w
+            where w.status = 'ENQUEUED' and w.queue_name = v_queue.queue_name and w.partition_key = v_key
+                and (w.is_serial or not v_serial_only)
+                and pyengine._may_run(_pick_from_keys.executor, w.application_name, w.application_version,
+                    w.version_is_pinned, w.name, w.class_name, w.config_name)
+            order by w.priority, w.created_at, w.workflow_id
+            limit greatest(least(
+                pyengine._key_room(v_queue, _pick_from_keys.executor, v_key, v_serial_only),
+                _pick_from_keys.pick_limit - cardinality(v_round.workflow_ids)), 0)
+            for no key update skip locked
+        );
+        v_round.workflow_ids := v_round.workflow_ids || v_picked;
+        v_round.partition_keys := v_round.partition_keys || array_fill(v_key, array[cardinality(v_picked)]);
+    end loop;
+    return v_round;
 end
 $$;
 

@@ -1,5 +1,8 @@
 -- Choose and lock claimable workflows of a queue (null: without a queue) by priority and age, whatever their keys.
--- Workflows that must be served key by key are left out. Locks: the workflow rows (no key update, skipping locked ones).
+-- Those that must be served key by key are left out: all that have a key, or the serial ones.
+-- Locks: the workflow rows (no key update, skipping locked ones).
+--
+-- What has a key and what has none lie in two indexes, so that neither is read through to find the other.
 create or replace function pyengine._pick_from_order(
     queue_name text,
     executor pyengine.executors,
@@ -12,15 +15,16 @@ volatile
 security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
-set enable_sort = off
 set plan_cache_mode = force_generic_plan
 as $$
+declare
+    v_picked text[];
 begin
     if _pick_from_order.queue_name is null then
         return array(
             select w.workflow_id
             from pyengine.workflows w
-            where w.status = 'ENQUEUED' and w.queue_name is null
+            where w.status = 'ENQUEUED' and w.queue_name is null and w.partition_key is null
                 and pyengine._may_run(_pick_from_order.executor, w.application_name, w.application_version,
                     w.version_is_pinned, w.name, w.class_name, w.config_name)
             order by w.priority, w.created_at, w.workflow_id
@@ -28,17 +32,39 @@ begin
             for no key update skip locked
         );
     end if;
-    return array(
-        select w.workflow_id
-        from pyengine.workflows w
-        where w.status = 'ENQUEUED' and w.queue_name = _pick_from_order.queue_name
-            and (w.partition_key is null or not (_pick_from_order.keyless_only or w.is_serial))
-            and pyengine._may_run(_pick_from_order.executor, w.application_name, w.application_version,
-                w.version_is_pinned, w.name, w.class_name, w.config_name)
-        order by w.priority, w.created_at, w.workflow_id
+
+    select coalesce(array_agg(p.workflow_id), '{}')
+    into v_picked
+    from (
+        select c.workflow_id
+        from (
+            select k.* from (
+                select w.workflow_id, w.priority, w.created_at
+                from pyengine.workflows w
+                where w.status = 'ENQUEUED' and w.queue_name = _pick_from_order.queue_name and w.partition_key is null
+                    and pyengine._may_run(_pick_from_order.executor, w.application_name, w.application_version,
+                        w.version_is_pinned, w.name, w.class_name, w.config_name)
+                order by w.priority, w.created_at, w.workflow_id
+                limit _pick_from_order.pick_limit
+                for no key update skip locked
+            ) k
+            union all
+            select k.* from (
+                select w.workflow_id, w.priority, w.created_at
+                from pyengine.workflows w
+                where w.status = 'ENQUEUED' and w.queue_name = _pick_from_order.queue_name
+                    and w.partition_key is not null and not w.is_serial and not _pick_from_order.keyless_only
+                    and pyengine._may_run(_pick_from_order.executor, w.application_name, w.application_version,
+                        w.version_is_pinned, w.name, w.class_name, w.config_name)
+                order by w.priority, w.created_at, w.workflow_id
+                limit _pick_from_order.pick_limit
+                for no key update skip locked
+            ) k
+        ) c
+        order by c.priority, c.created_at, c.workflow_id
         limit _pick_from_order.pick_limit
-        for no key update skip locked
-    );
+    ) p;
+    return v_picked;
 end
 $$;
 

@@ -1,9 +1,13 @@
--- Choose and lock what a queue's limits allow to start now. The caller holds the queue's lock if it has limits.
+-- Choose and lock what a queue's limits allow to start now. The caller holds the queue's lock if it has limits or
+-- serial work; without the lock serial work is left alone.
 -- Starts under a rate limit are logged here, in the same transaction as the claim.
+--
+-- Work with and without keys takes turns at being served first, so that neither keeps the other out.
 create or replace function pyengine._pick_from_queue(
     queue pyengine.queues,
     executor pyengine.executors,
-    pick_limit int
+    pick_limit int,
+    is_locked boolean
 )
 returns text[]
 language plpgsql
@@ -12,32 +16,31 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_room int := least(_pick_from_queue.pick_limit, pyengine._queue_room(_pick_from_queue.queue, _pick_from_queue.executor));
-    v_is_partitioned boolean := num_nonnulls((_pick_from_queue.queue).partition_concurrency,
-        (_pick_from_queue.queue).partition_worker_concurrency, (_pick_from_queue.queue).partition_limiter_limit) > 0;
-    v_keyed text[] := '{}';
-    v_keys text[] := '{}';
-    v_keyless text[] := '{}';
+    v_queue pyengine.queues := _pick_from_queue.queue;
+    v_room int := least(_pick_from_queue.pick_limit, pyengine._queue_room(v_queue, _pick_from_queue.executor));
+    v_is_partitioned boolean := pyengine._is_partitioned(v_queue);
+    v_round pyengine.key_round := row('{}', '{}', v_queue.partition_cursor);
+    v_picked text[] := '{}';
 begin
     if v_room <= 0 then
-        return '{}';
+        return v_picked;
     end if;
-    if v_is_partitioned or (_pick_from_queue.queue).has_serial_keys then
-        select coalesce(array_agg(p.workflow_id), '{}'), coalesce(array_agg(p.partition_key), '{}')
-        into v_keyed, v_keys
-        from pyengine._pick_from_keys(_pick_from_queue.queue, _pick_from_queue.executor, v_room) p;
-        if v_keys <> '{}' then
-            update pyengine.queues q
-            set partition_cursor = v_keys[cardinality(v_keys)]
-            where q.queue_name = (_pick_from_queue.queue).queue_name;
-        end if;
+    if v_queue.claim_count % 2 = 0 or not _pick_from_queue.is_locked then
+        v_picked := pyengine._pick_from_order(
+            v_queue.queue_name, _pick_from_queue.executor, v_room, v_is_partitioned);
     end if;
-    if cardinality(v_keyed) < v_room then
-        v_keyless := pyengine._pick_from_order((_pick_from_queue.queue).queue_name, _pick_from_queue.executor,
-            v_room - cardinality(v_keyed), v_is_partitioned);
+    if _pick_from_queue.is_locked and cardinality(v_picked) < v_room
+        and (v_is_partitioned or pyengine._has_serial_work(v_queue.queue_name)) then
+        v_round := pyengine._pick_from_keys(v_queue, _pick_from_queue.executor, v_room - cardinality(v_picked));
+        v_picked := v_picked || v_round.workflow_ids;
+        update pyengine.queues q set partition_cursor = v_round.last_key where q.queue_name = v_queue.queue_name;
     end if;
-    perform pyengine._log_starts(_pick_from_queue.queue, v_keys, cardinality(v_keyed) + cardinality(v_keyless));
-    return v_keyed || v_keyless;
+    if v_queue.claim_count % 2 = 1 and _pick_from_queue.is_locked and cardinality(v_picked) < v_room then
+        v_picked := v_picked || pyengine._pick_from_order(
+            v_queue.queue_name, _pick_from_queue.executor, v_room - cardinality(v_picked), v_is_partitioned);
+    end if;
+    perform pyengine._log_starts(v_queue, v_round.partition_keys, cardinality(v_picked));
+    return v_picked;
 end
 $$;
 

@@ -1,7 +1,7 @@
--- Before workflows are enqueued: mark queues that get serial keys, and find queues that would become too deep.
--- Locks: the rows of queues with a depth limit, and of those that are marked (in name order).
+-- Before workflows are enqueued: find those that would make their queues too deep.
+-- Locks: the rows of queues with a depth limit (in name order), so that no two enqueues count the same room.
 create or replace function pyengine._prepare_enqueue(requests json)
-returns text[]
+returns int[]
 language plpgsql
 volatile
 security definer
@@ -9,31 +9,35 @@ set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 as $$
 declare
-    v_queue record;
-    v_full text[] := '{}';
+    v_queue_name text;
+    v_max_depth int;
+    v_full_items int[] := '{}';
 begin
-    for v_queue in
-        select q.queue_name, q.max_depth, r.wanted, r.is_serial and not q.has_serial_keys as is_new_serial
-        from (
-            select s.queue_name, count(*) as wanted, coalesce(bool_or(s.is_serial), false) as is_serial
-            from pyengine._start_requests(_prepare_enqueue.requests) s
-            where s.queue_name is not null
-            group by s.queue_name
-        ) r
-        join pyengine.queues q on q.queue_name = r.queue_name
-        where q.max_depth is not null or (r.is_serial and not q.has_serial_keys)
+    for v_queue_name in
+        select q.queue_name
+        from pyengine.queues q
+        where q.max_depth is not null
+            and q.queue_name in (select s.queue_name from pyengine._start_requests(_prepare_enqueue.requests) s)
         order by q.queue_name
     loop
         update pyengine.queues q
-        set has_serial_keys = q.has_serial_keys or v_queue.is_new_serial, claim_count = q.claim_count + 1
-        where q.queue_name = v_queue.queue_name;
-        if v_queue.max_depth is not null
-            and pyengine._depth(v_queue.queue_name, v_queue.max_depth) + v_queue.wanted > v_queue.max_depth then
-            v_full := v_full || v_queue.queue_name;
+        set claim_count = q.claim_count + 1
+        where q.queue_name = v_queue_name
+        returning q.max_depth into v_max_depth;
+        if v_max_depth is not null then
+            v_full_items := v_full_items || array(
+                select s.item
+                from pyengine._start_requests(_prepare_enqueue.requests) s
+                where s.queue_name = v_queue_name and s.refusal is null and not exists (
+                    select 1 from pyengine.workflows w where w.workflow_id = s.workflow_id
+                )
+                order by s.item
+                offset greatest(v_max_depth - pyengine._depth(v_queue_name, v_max_depth), 0)
+            );
         end if;
     end loop;
-    return v_full;
+    return v_full_items;
 end
 $$;
 
-comment on function pyengine._prepare_enqueue is 'Marks queues that get serial keys, and returns those that the requests would make too deep.';
+comment on function pyengine._prepare_enqueue is 'Returns the requests that would make their queues too deep.';

@@ -26,7 +26,7 @@ begin
         (select min(pyengine._window_opens_at(q))
          from pyengine._workable_queues(v_application_name, await_work.queue_names) n
          join pyengine.queues q on q.queue_name = n.queue_name
-         where num_nonnulls(q.limiter_limit, q.partition_limiter_limit) > 0)
+         where num_nonnulls(q.limiter_limit, q.partition_limiter_limit) > 0 and not q.is_paused)
     )
     into v_due;
     return extract(epoch from v_due - v_now);

@@ -56,7 +56,9 @@ begin
             application_name = coalesce(q.application_name, register_queue.application_name),
             updated_at = v_now
         where q.queue_name = register_queue.queue_name;
-        perform pyengine._wake(array[pyengine.wait_key('work', register_queue.queue_name)]);
+        -- The empty name too: who waits for work does not know a new queue yet.
+        perform pyengine._wake(array[
+            pyengine.wait_key('work', register_queue.queue_name), pyengine.wait_key('work', '')]);
     end if;
     return query select q.* from pyengine.queues q where q.queue_name = register_queue.queue_name;
 end

@@ -1,7 +1,7 @@
 -- Say why starts created nothing: refused, fenced, too deep a queue, a held deduplication id, or the id exists. A child start that attaches to an existing
 -- workflow of the same function is recorded as the parent's step here.
 -- Locks: none beyond those that start_workflows holds.
-create or replace function pyengine._answer_starts(requests json, created text[], full_queues text[])
+create or replace function pyengine._answer_starts(requests json, created text[], full_items int[])
 returns setof pyengine.start_answer
 language plpgsql
 volatile
@@ -16,7 +16,7 @@ begin
             w.name as known_name, w.class_name as known_class, w.config_name as known_config, w.queue_name as known_queue,
             p.status as parent_status, p.attempt_count as parent_attempt,
             r.parent_lease_token is not null and p.lease_token is distinct from r.parent_lease_token as is_fenced,
-            (r.queue_name = any (_answer_starts.full_queues)) is true as is_full, d.workflow_id as holder_id
+            r.item = any (_answer_starts.full_items) as is_full, d.workflow_id as holder_id
         from pyengine._start_requests(_answer_starts.requests) r
         left join pyengine.workflows w on w.workflow_id = r.workflow_id
         left join pyengine.workflows p on p.workflow_id = r.parent_workflow_id
@@ -44,7 +44,9 @@ begin
                 'the inputs of workflow %s take %s bytes, more than the limit of %s bytes (max_payload_bytes)',
                 r.workflow_id, octet_length(r.inputs::text), pyengine._payload_limit())
             when r.refusal is not null then
-                'a workflow needs a workflow_id of 1 to 512 bytes that is not blank, a name, inputs and a serialization'
+                'a workflow needs a workflow_id of 1 to 512 bytes that is not blank, a name, inputs and a serialization; '
+                'its queue_name has at most 255 bytes and excludes a lease_token, its partition_key and deduplication_id '
+                'have at most 512 bytes and need a queue_name, its priority is not negative'
             when r.is_fenced then format('workflow %s is no longer owned by this run', r.parent_workflow_id)
             when not r.is_known and r.is_full then format(
                 'queue %s is full (max_depth): workflow %s was not enqueued, try again later', r.queue_name, r.workflow_id)

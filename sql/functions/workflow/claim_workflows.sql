@@ -23,7 +23,7 @@ as $$
 declare
     v_executor pyengine.executors;
     v_claimed text[];
-    v_queue pyengine.queues;
+    v_queue pyengine.workable_queue;
     v_picked text[];
 begin
     select e.*
@@ -53,9 +53,18 @@ begin
     loop
         exit when cardinality(v_picked) >= claim_workflows.claim_limit;
         v_picked := v_picked || pyengine._pick_from_queue(
-            v_queue, v_executor, claim_workflows.claim_limit - cardinality(v_picked));
+            v_queue.queue, v_executor, claim_workflows.claim_limit - cardinality(v_picked), v_queue.is_locked);
     end loop;
 
+    -- It may have been declared dead while this waited for a queue: then nobody would look for what it claims now.
+    if v_picked <> '{}' and not exists (
+        select 1 from pyengine.executors e
+        where e.executor_id = claim_workflows.executor_id and e.finished_at is null
+    ) then
+        raise exception using errcode = 'PE003',
+            message = format('executor %s is no longer registered', claim_workflows.executor_id),
+            detail = json_build_object('executor_id', claim_workflows.executor_id)::text;
+    end if;
     if v_picked <> '{}' then
         v_claimed := pyengine._lease_workflows(v_picked, claim_workflows.executor_id, claim_workflows.lease_token);
         perform pyengine.forget_waits(

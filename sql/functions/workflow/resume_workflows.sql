@@ -1,5 +1,5 @@
 -- Make workflows that have not succeeded or failed runnable again, from their last checkpoint.
--- A run that is under way loses its lease. Locks: the workflow rows (no key update, in id order).
+-- On another queue, or none, they have no partition key any more. A run that is under way loses its lease. Locks: the workflow rows (no key update, in id order).
 create or replace function pyengine.resume_workflows(workflow_ids text[], queue_name text default null)
 returns setof text
 language plpgsql
@@ -20,6 +20,8 @@ begin
     ), resumed as (
         update pyengine.workflows w
         set status = 'ENQUEUED', lease_token = null, queue_name = resume_workflows.queue_name, attempt_count = 0,
+            partition_key = case when w.queue_name = resume_workflows.queue_name then w.partition_key end,
+            is_serial = w.is_serial and w.queue_name = resume_workflows.queue_name is true,
             deduplication_id = null, delayed_until = null, deadline_at = null, started_at = null, finished_at = null,
             updated_at = pyengine.now()
         from wanted i

@@ -19,7 +19,7 @@ declare
     v_now timestamptz := pyengine.now();
     v_asked int;
     v_created text[];
-    v_full_queues text[] := '{}';
+    v_full_items int[] := '{}';
     v_work_keys bigint[];
 begin
     if start_workflows.executor_id is not null and not exists (
@@ -34,7 +34,7 @@ begin
     end if;
 
     if strpos(start_workflows.requests::text, '"queue_name"') > 0 then
-        v_full_queues := pyengine._prepare_enqueue(start_workflows.requests);
+        v_full_items := pyengine._prepare_enqueue(start_workflows.requests);
     end if;
 
     with request as materialized (
@@ -84,7 +84,7 @@ begin
         left join parent p on p.item = r.item
         where r.refusal is null
             and (r.parent_lease_token is null or p.lease_token = r.parent_lease_token)
-            and (r.queue_name = any (v_full_queues)) is not true
+            and r.item <> all (v_full_items)
         order by r.workflow_id
         on conflict do nothing
         returning workflow_id, status, queue_name
@@ -109,7 +109,7 @@ begin
         perform pyengine._wake(v_work_keys);
     end if;
     if cardinality(v_created) < v_asked then
-        return query select a.* from pyengine._answer_starts(start_workflows.requests, v_created, v_full_queues) a;
+        return query select a.* from pyengine._answer_starts(start_workflows.requests, v_created, v_full_items) a;
     end if;
 end
 $$;
