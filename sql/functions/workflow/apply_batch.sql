@@ -1,6 +1,7 @@
--- Do starts, checkpoints and outcomes of several workflows in one commit: {"starts": [...], "steps": [...], "finishes": [...]}.
+-- Do starts, checkpoints, stream values and outcomes of several workflows in one commit: {"starts": [...], "steps": [...],
+-- "streams": [...], "finishes": [...]}.
 -- Locks: the queues that start_workflows locks, then every workflow row that the batch touches (no key update, in id
--- order), so that two batches and a bulk operation always meet in the same order; then as the three functions do.
+-- order), so that two batches and a bulk operation always meet in the same order; then as the four functions do.
 create or replace function pyengine.apply_batch(batch json, executor_id bigint default null)
 returns setof pyengine.batch_answer
 language plpgsql
@@ -21,6 +22,8 @@ begin
         union
         select f.workflow_id from json_to_recordset(apply_batch.batch -> 'finishes') as f (workflow_id text)
         union
+        select a.workflow_id from json_to_recordset(apply_batch.batch -> 'streams') as a (workflow_id text)
+        union
         select p.parent_workflow_id from json_to_recordset(apply_batch.batch -> 'starts') as p (parent_workflow_id text)
         order by 1
     ) r
@@ -38,8 +41,10 @@ begin
         'output', a.output::text, 'error', a.error::text)
     from pyengine.record_steps(apply_batch.batch -> 'steps') a;
     return query
+    select 'streams', a.item, row_to_json(a) from pyengine.append_streams(apply_batch.batch -> 'streams') a;
+    return query
     select 'finishes', a.item, row_to_json(a) from pyengine.finish_workflows(apply_batch.batch -> 'finishes') a;
 end
 $$;
 
-comment on function pyengine.apply_batch is 'Starts, checkpoints and outcomes of several workflows in one commit; answers as start_workflows, record_steps and finish_workflows do.';
+comment on function pyengine.apply_batch is 'Starts, checkpoints, stream values and outcomes of several workflows in one commit; answers as start_workflows, record_steps, append_streams and finish_workflows do.';
