@@ -13,6 +13,7 @@ from pyengine.dbos import DBOS
 from pyengine.decorators import DBOSConfiguredInstance, StepOptions
 from pyengine.enqueue_options import EnqueueOptions
 from pyengine.handles import WorkflowHandle, WorkflowHandleAsync
+from pyengine.messaging import SendMessage
 from pyengine.queues import Queue
 from pyengine.reservations import StepReservation
 from pyengine.serialization import (
@@ -37,6 +38,7 @@ __all__ = [
     "EnqueueOptions",
     "PortableWorkflowError",
     "Queue",
+    "SendMessage",
     "Serializer",
     "SetEnqueueOptions",
     "SetWorkflowID",

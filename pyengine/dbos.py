@@ -18,6 +18,7 @@ from pyengine.errors import DBOSException
 from pyengine.flows.steps import StepStatus, record_output
 from pyengine.handles import Handle, HandleAsync, WorkflowHandle, WorkflowHandleAsync
 from pyengine.management import Management
+from pyengine.messaging import Messaging
 from pyengine.queueing import Queueing
 from pyengine.reservations import StepReservation, as_coroutine, spec_of
 from pyengine.transactions import require_transaction, transaction
@@ -87,7 +88,7 @@ class _Properties(type):
         return get_runtime("DBOS.executor_id").engine.options.executor_name
 
 
-class DBOS(Management, Queueing, metaclass=_Properties):
+class DBOS(Management, Messaging, Queueing, metaclass=_Properties):
     """The engine of this process.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -10,6 +11,24 @@ from pyengine.database.calls import Call, Write
 from pyengine.runs import WorkflowRun
 
 T = TypeVar("T")
+
+
+@dataclass(slots=True, frozen=True)
+class WaitFor:
+    """What is waited for: of `kind` result, message, event or stream, of the workflow `id`.
+
+    `name` is the topic or key; `position` is the first position of a stream that is of interest.
+    """
+
+    kind: str
+    id: str
+    name: str = ""
+    position: int = 0
+
+
+def until_rows(rows: list[Any]) -> float | None:
+    """The wait is over when there are rows."""
+    return None if rows else math.inf
 
 
 @dataclass(slots=True)
@@ -30,14 +49,16 @@ class Invoke:
 
 @dataclass(slots=True, frozen=True)
 class Await:
-    """Wait until `call(channel)` returns rows, and return them; the call registers the channel as waiting.
+    """Wait until `call(channel)` returns what is waited for, and return it; the call registers the channel as waiting.
 
-    `keys` (kind, id) say what wakes the wait. Without rows after `timeout` seconds the result is an empty list.
+    `keys` say what wakes the wait. `left(rows)` is None when the wait is over, else for how many seconds it may go on
+    before it is looked at again in any case. Without success after `timeout` seconds the last rows are the result.
     The run `waiter` takes no slot of the process meanwhile.
     """
 
     call: Callable[[str | None], Call[Any]]
-    keys: Sequence[tuple[str, str]]
+    keys: Sequence[WaitFor]
+    left: Callable[[list[Any]], float | None] = until_rows
     timeout: float | None = None
     waiter: WorkflowRun | None = None
 

@@ -8,7 +8,7 @@ from typing import Any
 from pyengine import lifecycle
 from pyengine.context import current_run
 from pyengine.current import get_runtime
-from pyengine.database import calls
+from pyengine.database import queue_calls
 from pyengine.database.rows import QueueRow
 from pyengine.effects import Effect, Flow
 from pyengine.enqueue_options import EnqueueOptions, prepare_by_options
@@ -117,13 +117,13 @@ class Queueing:
     @classmethod
     def delete_queue(cls, name: str) -> None:
         """Remove a queue; its waiting workflows stay, and run once it is registered again."""
-        get_runtime("DBOS.delete_queue").run(_rows(calls.delete_queue(queue_name=name)))
+        get_runtime("DBOS.delete_queue").run(_rows(queue_calls.delete_queue(queue_name=name)))
 
     @classmethod
     async def delete_queue_async(cls, name: str) -> None:
         """As `delete_queue`."""
         runtime = get_runtime("DBOS.delete_queue_async")
-        await runtime.run_async(_rows(calls.delete_queue(queue_name=name)))
+        await runtime.run_async(_rows(queue_calls.delete_queue(queue_name=name)))
 
     @classmethod
     def pause_queue(cls, name: str) -> None:
@@ -132,7 +132,7 @@ class Queueing:
         Raises:
             DBOSException: There is no queue of that name.
         """
-        get_runtime("DBOS.pause_queue").run(_rows(calls.pause_queue(queue_name=name)))
+        get_runtime("DBOS.pause_queue").run(_rows(queue_calls.pause_queue(queue_name=name)))
 
     @classmethod
     def resume_queue(cls, name: str) -> None:
@@ -141,7 +141,7 @@ class Queueing:
         Raises:
             DBOSException: There is no queue of that name.
         """
-        get_runtime("DBOS.resume_queue").run(_rows(calls.resume_queue(queue_name=name)))
+        get_runtime("DBOS.resume_queue").run(_rows(queue_calls.resume_queue(queue_name=name)))
 
     @classmethod
     def listen_queues(cls, names: Sequence[str]) -> None:
@@ -231,11 +231,11 @@ def _rows(effect: Effect) -> Flow[list[Any]]:
 
 
 def _by_name(name: str) -> Effect:
-    return calls.list_queues(application_name=None, queue_names=[name])
+    return queue_calls.list_queues(application_name=None, queue_names=[name])
 
 
 def _all(runtime: Runtime, application_name: str | None) -> Effect:
-    return calls.list_queues(
+    return queue_calls.list_queues(
         application_name=application_name or runtime.application.name, queue_names=None
     )
 
@@ -249,7 +249,7 @@ def _delay(workflow_id: str, seconds: float | None, until_ms: int | None) -> Flo
         raise DBOSException(
             "set_workflow_delay needs exactly one of delay_seconds (not negative) and delay_until_epoch_ms"
         )
-    call = calls.set_workflow_delay(
+    call = queue_calls.set_workflow_delay(
         workflow_id=workflow_id,
         delay_ms=None if seconds is None else seconds * 1000,
         delayed_until_ms=until_ms,

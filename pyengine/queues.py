@@ -12,7 +12,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pyengine.context import EnqueueChoice, check_enqueue_choice, current_options
 from pyengine.current import find_runtime, get_runtime
-from pyengine.database import calls
+from pyengine.database import queue_calls
 from pyengine.database.rows import QueueRow
 from pyengine.decorators import registered_workflow
 from pyengine.effects import Effect, Flow
@@ -38,7 +38,7 @@ def _rate_limit(limit: int | None, period: Any) -> QueueRateLimit | None:
 
 
 def _find(name: str) -> Effect:
-    return calls.list_queues(application_name=None, queue_names=[name])
+    return queue_calls.list_queues(application_name=None, queue_names=[name])
 
 
 def _found(name: str, rows: list[QueueRow]) -> QueueRow:
@@ -63,7 +63,7 @@ def _change(queue: Queue, name: str, value: Any) -> Effect:
             f"{name}_limit": value and value["limit"],
             f"{name}_period_seconds": value and value["period"],
         }
-    return calls.change_queue(queue_name=queue.name, changes=json.dumps(changes))
+    return queue_calls.change_queue(queue_name=queue.name, changes=json.dumps(changes))
 
 
 class _Setter(Generic[V]):
@@ -315,7 +315,7 @@ declared = DeclaredQueues()
 
 def register(runtime: Runtime, name: str, limits: QueueLimits, on_conflict: OnConflict) -> Effect:
     """The call that registers a queue for the running application."""
-    return calls.register_queue(
+    return queue_calls.register_queue(
         queue_name=name,
         application_name=runtime.application.name,
         on_conflict="never_update" if on_conflict == "never_update" else "always_update",

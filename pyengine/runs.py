@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,11 +57,20 @@ class WorkflowRun:
     history: Mapping[int, Recorded] = field(default_factory=dict)
     ended_by: BaseException | None = None
     began_at: float = field(default_factory=time.monotonic)
-    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    is_reading_stream: bool = False
+    _last_step_id: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def next_step_id(self) -> int:
         """Draw the next step number; safe among threads and tasks."""
-        return next(self._numbers)
+        return self.next_step_ids(1)
+
+    def next_step_ids(self, count: int) -> int:
+        """Draw several numbers in a row: the first of them."""
+        with self._lock:
+            first = self._last_step_id + 1
+            self._last_step_id += count
+        return first
 
     def recorded(self, step_id: int, name: str) -> Recorded | None:
         """The recorded outcome of a step, if it has one.

@@ -36,13 +36,14 @@ class Call(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One item of a batch function: `kind` is starts, steps or finishes; `document` its json object."""
+    """One item of a batch function: `kind` is starts, steps, streams or finishes; `document` its json object."""
 
     kind: str
     document: str
 
 
 BATCHES: Mapping[str, tuple[str, type[Any]]] = {
+    "streams": ("append_streams", rows.AppendAnswer),
     "starts": ("start_workflows", rows.StartAnswer),
     "steps": ("record_steps", rows.StepAnswer),
     "finishes": ("finish_workflows", rows.FinishAnswer),
@@ -63,16 +64,18 @@ def _text(schema: str, function: str, names: tuple[str, ...], row: Any) -> str:
     return f"select {columns} from {quoted}.{function}({arguments}) r"
 
 
-def _document(**values: str | None) -> str:
+def json_object(**values: str | None) -> str:
     """A json object from json texts; absent values are left out."""
     return "{" + ",".join(f'"{k}":{v}' for k, v in values.items() if v is not None) + "}"
 
 
-def _string(value: str | None) -> str | None:
+def json_string(value: str | None) -> str | None:
+    """A text as json; an absent one stays absent."""
     return None if value is None else quote(value)
 
 
-def _number(value: float | None) -> str | None:
+def json_number(value: float | None) -> str | None:
+    """A number as json; an absent one stays absent."""
     return None if value is None else repr(value)
 
 
@@ -111,32 +114,32 @@ def start(
     parent_id, parent_token, parent_step = parent or (None, None, None)
     return Write(
         "starts",
-        _document(
+        json_object(
             workflow_id=quote(workflow_id),
             name=quote(name),
-            class_name=_string(class_name),
-            config_name=_string(config_name),
+            class_name=json_string(class_name),
+            config_name=json_string(config_name),
             application_name=quote(application_name),
             application_version=quote(application_version),
             version_is_pinned="true" if version_is_pinned else None,
-            lease_token=_string(lease_token),
-            max_attempts=_number(max_attempts),
-            parent_workflow_id=_string(parent_id),
-            parent_lease_token=_string(parent_token),
-            parent_step_id=_number(parent_step),
-            step_name=_string(step_name),
+            lease_token=json_string(lease_token),
+            max_attempts=json_number(max_attempts),
+            parent_workflow_id=json_string(parent_id),
+            parent_lease_token=json_string(parent_token),
+            parent_step_id=json_number(parent_step),
+            step_name=json_string(step_name),
             reject_known_id="true" if reject_known_id else None,
-            authenticated_user=_string(authenticated_user),
-            assumed_role=_string(assumed_role),
+            authenticated_user=json_string(authenticated_user),
+            assumed_role=json_string(assumed_role),
             authenticated_roles=authenticated_roles,
             attributes=attributes,
-            timeout_ms=_number(timeout_ms),
-            queue_name=_string(queue_name),
-            priority=_number(priority),
-            partition_key=_string(partition_key),
+            timeout_ms=json_number(timeout_ms),
+            queue_name=json_string(queue_name),
+            priority=json_number(priority),
+            partition_key=json_string(partition_key),
             is_serial="true" if is_serial else None,
-            deduplication_id=_string(deduplication_id),
-            delay_ms=_number(delay_ms),
+            deduplication_id=json_string(deduplication_id),
+            delay_ms=json_number(delay_ms),
             serialization=quote(serialization),
             inputs=inputs,
         ),
@@ -158,12 +161,12 @@ def record_step(
     """Record the outcome of a step under the lease of its run."""
     return Write(
         "steps",
-        _document(
+        json_object(
             workflow_id=quote(workflow_id),
             lease_token=quote(lease_token),
             step_id=str(step_id),
             name=quote(name),
-            child_workflow_id=_string(child_workflow_id),
+            child_workflow_id=json_string(child_workflow_id),
             elapsed_ms=f"{elapsed_ms:.3f}",
             serialization=quote(serialization),
             output=output,
@@ -208,7 +211,7 @@ def finish(
     """Record how a workflow ended: exactly one of output and error."""
     return Write(
         "finishes",
-        _document(
+        json_object(
             workflow_id=quote(workflow_id),
             lease_token=quote(lease_token),
             serialization=quote(serialization),
@@ -225,7 +228,7 @@ def check_lease(*, workflow_id: str, lease_token: str) -> Call[None]:
 
 def release_workflows(*, leases: Sequence[tuple[str, str]]) -> Call[None]:
     """Give runs back unfinished: pairs of workflow id and lease token."""
-    documents = ",".join(_document(workflow_id=quote(w), lease_token=quote(t)) for w, t in leases)
+    documents = ",".join(json_object(workflow_id=quote(w), lease_token=quote(t)) for w, t in leases)
     return Call("release_workflows", {"requests": f"[{documents}]"})
 
 
@@ -233,6 +236,11 @@ def await_workflows(*, workflow_ids: Sequence[str], channel: str | None) -> Call
     """Outcomes of those that have ended; the channel waits for the others."""
     arguments = {"workflow_ids": list(workflow_ids), "channel": channel}
     return Call("await_workflows", arguments, rows.Outcome)
+
+
+def look_again(*, waits: str, channel: str) -> Call[None]:
+    """Which waits of a json array came true: their numbers, from 1."""
+    return Call("look_again", {"waits": waits, "channel": channel})
 
 
 def forget_waits(*, wait_keys: Sequence[int], channel: str) -> Call[None]:
@@ -259,86 +267,6 @@ def resume_workflows(*, workflow_ids: Sequence[str], queue_name: str | None) -> 
     """Make those that have not succeeded or failed runnable again."""
     arguments = {"workflow_ids": list(workflow_ids), "queue_name": queue_name}
     return Call("resume_workflows", arguments)
-
-
-def claim_workflows(
-    *,
-    executor_id: int,
-    lease_token: str,
-    claim_limit: int,
-    queue_names: Sequence[str] | None,
-    channel: str,
-) -> Call[rows.ClaimedWorkflow]:
-    """Take up to `claim_limit` runnable workflows under one lease token."""
-    return Call(
-        "claim_workflows",
-        {
-            "executor_id": executor_id,
-            "lease_token": lease_token,
-            "claim_limit": claim_limit,
-            "queue_names": queue_names,
-            "channel": channel,
-        },
-        rows.ClaimedWorkflow,
-    )
-
-
-def await_work(*, executor_id: int, channel: str, queue_names: Sequence[str] | None) -> Call[None]:
-    """Wait for work; the scalar result is the seconds until the next timer, or None."""
-    return Call(
-        "await_work",
-        {"executor_id": executor_id, "channel": channel, "queue_names": queue_names},
-    )
-
-
-def register_queue(
-    *, queue_name: str, application_name: str, on_conflict: str, limits: Mapping[str, object]
-) -> Call[rows.QueueRow]:
-    """Register a queue; `limits` has the names of the SQL function's parameters."""
-    arguments: dict[str, object] = {
-        "queue_name": queue_name,
-        "application_name": application_name,
-        "on_conflict": on_conflict,
-    }
-    return Call("register_queue", {**arguments, **limits}, rows.QueueRow)
-
-
-def change_queue(*, queue_name: str, changes: str) -> Call[rows.QueueRow]:
-    """Change the named properties of a queue (a json object)."""
-    return Call("change_queue", {"queue_name": queue_name, "changes": changes}, rows.QueueRow)
-
-
-def list_queues(
-    *, application_name: str | None, queue_names: Sequence[str] | None
-) -> Call[rows.QueueRow]:
-    """Queues by name."""
-    arguments = {"application_name": application_name, "queue_names": queue_names}
-    return Call("list_queues", arguments, rows.QueueRow)
-
-
-def delete_queue(*, queue_name: str) -> Call[None]:
-    """Remove a queue."""
-    return Call("delete_queue", {"queue_name": queue_name})
-
-
-def pause_queue(*, queue_name: str) -> Call[None]:
-    """Hand out no more work of a queue."""
-    return Call("pause_queue", {"queue_name": queue_name})
-
-
-def resume_queue(*, queue_name: str) -> Call[None]:
-    """Hand out work of a queue again."""
-    return Call("resume_queue", {"queue_name": queue_name})
-
-
-def set_workflow_delay(
-    *, workflow_id: str, delayed_until_ms: int | None, delay_ms: float | None
-) -> Call[None]:
-    """Change when a delayed workflow becomes claimable."""
-    return Call(
-        "set_workflow_delay",
-        {"workflow_id": workflow_id, "delay_ms": delay_ms, "delayed_until_ms": delayed_until_ms},
-    )
 
 
 def register_executor(

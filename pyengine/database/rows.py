@@ -59,6 +59,45 @@ class BatchAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class AppendAnswer:
+    """A stream value that was refused."""
+
+    item: int
+    refusal: str | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a durable wait came to: done with an outcome, or how long it may still take."""
+
+    is_done: bool
+    serialization: str | None
+    output: str | None
+    error: str | None
+    remaining_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """The last value of an event."""
+
+    key: str
+    serialization: str
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamValue:
+    """A value of a stream, or its end."""
+
+    position: int | None
+    is_end: bool
+    serialization: str | None
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a workflow ended."""
 

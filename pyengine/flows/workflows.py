@@ -9,7 +9,7 @@ from typing import Any
 from pyengine.database import calls
 from pyengine.database.calls import Write
 from pyengine.database.rows import FinishAnswer, Outcome, StartAnswer
-from pyengine.effects import Await, AwaitLocal, Delay, Flow, Invoke
+from pyengine.effects import Await, AwaitLocal, Delay, Flow, Invoke, WaitFor
 from pyengine.errors import (
     DBOSAwaitedWorkflowCancelledError,
     DBOSAwaitedWorkflowMaxRecoveryAttemptsExceeded,
@@ -257,7 +257,7 @@ def await_result(workflow_id: str, codec: Codec, waiter: WorkflowRun | None = No
         return local[0]
     outcomes: list[Outcome] = yield Await(
         lambda channel: calls.await_workflows(workflow_ids=[workflow_id], channel=channel),
-        [("result", workflow_id)],
+        [WaitFor("result", workflow_id)],
         waiter=waiter,
     )
     return resolve(outcomes[0], codec)
@@ -267,7 +267,7 @@ def await_first(workflow_ids: Sequence[str], waiter: WorkflowRun | None = None) 
     """Wait until one of the workflows has ended: its id, the first in the given order if several have."""
     outcomes: list[Outcome] = yield Await(
         lambda channel: calls.await_workflows(workflow_ids=workflow_ids, channel=channel),
-        [("result", workflow_id) for workflow_id in workflow_ids],
+        [WaitFor("result", workflow_id) for workflow_id in workflow_ids],
         waiter=waiter,
     )
     ended = {outcome.workflow_id for outcome in outcomes}

@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 
-from pyengine.database import calls
+from pyengine.database import queue_calls
 from pyengine.database.rows import ClaimedWorkflow
 from pyengine.errors import DBOSExecutorGoneError
 from pyengine.runs import WorkflowRun
@@ -94,7 +94,7 @@ class Dispatcher:
             return _PAUSES_SECONDS[1]
         if 0 < idle_count < last:
             return pause
-        call = calls.await_work(
+        call = queue_calls.await_work(
             executor_id=executor_id, channel=self._channel, queue_names=self._queue_names
         )
         timer: float | None = self._gateway.run_own(call)[0]
@@ -113,7 +113,7 @@ class Dispatcher:
         if executor_id is None:
             return 0
         lease_token = str(uuid.uuid4())
-        call = calls.claim_workflows(
+        call = queue_calls.claim_workflows(
             executor_id=executor_id,
             lease_token=lease_token,
             claim_limit=limit,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from pyengine.database import calls
 from pyengine.database.calls import Call, Write
-from pyengine.effects import Await, AwaitLocal, Delay, Effect, Flow, Invoke
+from pyengine.effects import Await, AwaitLocal, Delay, Effect, Flow, Invoke, WaitFor
 from pyengine.errors import DBOSException, DBOSStepTimeoutError, DBOSWorkflowCancelledError
 from pyengine.runs import WorkflowRun
 from pyengine.runtime.gateway import Gateway
@@ -152,8 +153,8 @@ class Drivers:
         try:
             while True:
                 rows: list[Any] = self.gateway.run(effect.call(self.waits.channel))
-                left = _left(deadline)
-                if rows or left == 0.0:
+                left = _left(deadline, effect.left(rows))
+                if left is None:
                     return rows
                 ticket.wait(left)
                 if self.gateway.sessions.closed.is_set():
@@ -167,8 +168,8 @@ class Drivers:
         try:
             while True:
                 rows: list[Any] = await self.gateway.run_async(effect.call(self.waits.channel))
-                left = _left(deadline)
-                if rows or left == 0.0:
+                left = _left(deadline, effect.left(rows))
+                if left is None:
                     return rows
                 await ticket.wait_async(left)
                 if self.gateway.sessions.closed.is_set():
@@ -232,16 +233,20 @@ def _end_of(run: WorkflowRun) -> Await:
     def call(channel: str | None) -> Call[Any]:
         return calls.await_workflows(workflow_ids=[run.workflow_id], channel=channel)
 
-    return Await(call, [("result", run.workflow_id)])
+    return Await(call, [WaitFor("result", run.workflow_id)])
 
 
 def _name_of(effect: Invoke) -> str:
     return getattr(effect.function, "step_name", effect.function.__qualname__)
 
 
-def _deadline(effect: Await) -> float | None:
-    return None if effect.timeout is None else time.monotonic() + effect.timeout
+def _deadline(effect: Await) -> float:
+    return math.inf if effect.timeout is None else time.monotonic() + effect.timeout
 
 
-def _left(deadline: float | None) -> float | None:
-    return None if deadline is None else max(deadline - time.monotonic(), 0.0)
+def _left(deadline: float, left: float | None) -> float | None:
+    """For how long to wait before looking again; None when the wait is over."""
+    if left is None:
+        return None
+    remaining = deadline - time.monotonic()
+    return None if remaining <= 0 else min(remaining, left)

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import heapq
+import itertools
+import json
 import logging
+import math
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from pyengine.database import calls
+from pyengine.effects import WaitFor
 from pyengine.runtime.gateway import Gateway
 
 _logger = logging.getLogger("pyengine")
@@ -22,20 +27,20 @@ FIRST_LOOK_SECONDS = 0.005
 LAST_LOOK_SECONDS = 1.0
 
 
-def wait_key(kind: str, identifier: str) -> int:
+def wait_key(wanted: WaitFor) -> int:
     """The same key as `pyengine.wait_key` in SQL."""
-    digest = hashlib.sha256(f"{kind}:{identifier}".encode()).digest()
-    return int.from_bytes(digest[:8], "big", signed=True)
+    text = f"{wanted.kind}:{len(wanted.id.encode())}:{wanted.id}:{wanted.name}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
 
 
 class Ticket:
-    """One wait, of a thread or of a task, for the first of some keys."""
+    """One wait, of a thread or of a task, for the first of several things."""
 
-    def __init__(self, waits: Waits, keys: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, waits: Waits, wanted: Sequence[WaitFor]) -> None:
         self._waits = waits
-        self.keys = {wait_key(*key): key for key in keys}
+        self.wanted = {wait_key(each): each for each in wanted}
         self.interval = FIRST_LOOK_SECONDS
-        self.look_at = time.monotonic() + self.interval
+        self.is_closed = False
         self._event = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._future: asyncio.Future[None] | None = None
@@ -47,17 +52,18 @@ class Ticket:
         if loop is not None and future is not None and not loop.is_closed():
             loop.call_soon_threadsafe(_resolve, future)
 
-    def wait(self, timeout: float | None) -> None:
+    def wait(self, timeout: float) -> None:
         """Block until woken, at most `timeout` seconds."""
-        self._event.wait(timeout)
+        self._event.wait(min(timeout, threading.TIMEOUT_MAX))
         self._event.clear()
 
-    async def wait_async(self, timeout: float | None) -> None:
+    async def wait_async(self, timeout: float) -> None:
         """As `wait`, for a task."""
         self._loop = asyncio.get_running_loop()
         self._future = self._loop.create_future()
         if not self._event.is_set():
-            await asyncio.wait((self._future,), timeout=timeout)
+            bound = None if timeout == math.inf else timeout
+            await asyncio.wait((self._future,), timeout=bound)
         self._event.clear()
 
     def close(self) -> None:
@@ -78,6 +84,8 @@ class Waits:
         self._gateway = gateway
         self._changed = threading.Condition()
         self._tickets: dict[int, set[Ticket]] = {}
+        self._looks: list[tuple[float, int, Ticket]] = []
+        self._count = itertools.count()
         self._forgotten: set[int] = set()
         self._closed = False
         self._thread = threading.Thread(target=self._look_again, name="pyengine-waits", daemon=True)
@@ -94,20 +102,21 @@ class Waits:
         self.wake_all()
         self._thread.join(10)
 
-    def open(self, keys: Sequence[tuple[str, str]]) -> Ticket:
-        """Begin to wait for the first of these keys."""
-        ticket = Ticket(self, keys)
+    def open(self, wanted: Sequence[WaitFor]) -> Ticket:
+        """Begin to wait for the first of these."""
+        ticket = Ticket(self, wanted)
         with self._changed:
-            for key in ticket.keys:
+            for key in ticket.wanted:
                 self._tickets.setdefault(key, set()).add(ticket)
                 self._forgotten.discard(key)
-            self._changed.notify()
+            self._plan(ticket, time.monotonic() + ticket.interval)
         return ticket
 
     def close_ticket(self, ticket: Ticket) -> None:
         """Stop waiting; the database forgets keys that nobody here waits for any more."""
         with self._changed:
-            for key in ticket.keys:
+            ticket.is_closed = True
+            for key in ticket.wanted:
                 waiting = self._tickets.get(key, set())
                 waiting.discard(ticket)
                 if not waiting:
@@ -129,38 +138,59 @@ class Waits:
         for ticket in woken:
             ticket.wake()
 
-    def _due(self) -> tuple[list[Ticket], list[int]] | None:
-        """Wait for the next tickets to be due; None when closed."""
+    def _plan(self, ticket: Ticket, look_at: float) -> None:
+        """Look at a ticket then; the thread is woken only if that is sooner than what it waits for."""
+        is_first = not self._looks or look_at < self._looks[0][0]
+        heapq.heappush(self._looks, (look_at, next(self._count), ticket))
+        if is_first:
+            self._changed.notify()
+
+    def _due(self) -> list[Ticket] | None:
+        """Wait until tickets are due and return all that are; None when closed.
+
+        Tickets that have waited for long are due together, so that they share one statement.
+        """
+        due: list[Ticket] = []
         with self._changed:
             while not self._closed:
                 now = time.monotonic()
-                tickets = {ticket for group in self._tickets.values() for ticket in group}
-                due = [ticket for ticket in tickets if ticket.look_at <= now]
+                while self._looks and self._looks[0][0] <= now:
+                    ticket = heapq.heappop(self._looks)[2]
+                    if not ticket.is_closed:
+                        due.append(ticket)
+                for ticket in due:
+                    ticket.interval = min(ticket.interval * 2, LAST_LOOK_SECONDS)
+                    look_at = now + ticket.interval
+                    if ticket.interval == LAST_LOOK_SECONDS:
+                        look_at = math.ceil(now / LAST_LOOK_SECONDS) * LAST_LOOK_SECONDS
+                    self._plan(ticket, look_at)
                 if due:
-                    for ticket in due:
-                        ticket.interval = min(ticket.interval * 2, LAST_LOOK_SECONDS)
-                        ticket.look_at = now + ticket.interval
-                    forgotten, self._forgotten = list(self._forgotten), set()
-                    return due, forgotten
-                pause = min((t.look_at for t in tickets), default=now + 60.0) - now
-                self._changed.wait(pause)
+                    return due
+                self._changed.wait(self._looks[0][0] - now if self._looks else None)
             return None
 
     def _look_again(self) -> None:
-        while (work := self._due()) is not None:
-            due, forgotten = work
+        while (due := self._due()) is not None:
             try:
-                self._look(due, forgotten)
+                self._look(due)
             except Exception:
                 if not self._closed:
                     _logger.exception("looking again at what is waited for failed; it is repeated")
 
-    def _look(self, due: Iterable[Ticket], forgotten: Sequence[int]) -> None:
+    def _look(self, due: Sequence[Ticket]) -> None:
+        with self._changed:
+            forgotten, self._forgotten = list(self._forgotten), set()
         if forgotten:
             self._gateway.run_own(calls.forget_waits(wait_keys=forgotten, channel=self.channel))
-        results = {i for ticket in due for kind, i in ticket.keys.values() if kind == "result"}
-        if not results:
-            return
-        call = calls.await_workflows(workflow_ids=sorted(results), channel=self.channel)
-        for outcome in self._gateway.run_own(call):
-            self.wake(wait_key("result", outcome.workflow_id))
+        wanted = {key: each for ticket in due for key, each in ticket.wanted.items()}
+        keys = list(wanted)
+        documents = ",".join(map(_document, wanted.values()))
+        call = calls.look_again(waits=f"[{documents}]", channel=self.channel)
+        for item in self._gateway.run_own(call):
+            self.wake(keys[item - 1])
+
+
+def _document(wanted: WaitFor) -> str:
+    return json.dumps(
+        {"kind": wanted.kind, "id": wanted.id, "name": wanted.name, "position": wanted.position}
+    )

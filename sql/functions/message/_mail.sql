@@ -12,7 +12,7 @@ as $$
             destination_id text, topic text, serialization text, idempotency_key text, message json
         )) with ordinality as r (destination_id, topic, serialization, idempotency_key, message, item)
     ), receiver as (
-        select r.item, r.destination_id from request r
+        select r.item, r.destination_id collate "C" as destination_id from request r
         union
         select v.item, f.workflow_id
         from receiver v

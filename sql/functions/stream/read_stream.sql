@@ -3,7 +3,7 @@
 create or replace function pyengine.read_stream(
     workflow_id text,
     key text,
-    "position" int,
+    from_position int,
     read_limit int default 100,
     channel text default null
 )
@@ -31,7 +31,7 @@ begin
     return query
     select s.position, s.is_end, s.serialization, s.value
     from pyengine.streams s
-    where s.workflow_id = read_stream.workflow_id and s.key = read_stream.key and s.position >= read_stream.position
+    where s.workflow_id = read_stream.workflow_id and s.key = read_stream.key and s.position >= read_stream.from_position
     order by s.position
     limit read_stream.read_limit;
     if found then
