@@ -27,6 +27,9 @@ from pyengine.runtime.waits import Waits
 
 _logger = logging.getLogger("pyengine")
 
+# How long destroy waits for statements that are under way, so that nothing of this process writes after it.
+DRAIN_SECONDS = 5.0
+
 # Claimed workflows that run at once in one process unless max_executor_threads says otherwise. Those that wait for
 # another workflow don't count, so that parents never keep their children from running.
 DEFAULT_SLOTS = 500
@@ -128,7 +131,7 @@ class Engine:
         self._maintenance.stop()
         if self.executor_id is not None:
             self._leave(self.executor_id)
-        self._sessions.closed.set()
+        self._sessions.drain(DRAIN_SECONDS)
         self.waits.stop()
         if self.options.listen:
             self._listener.stop()

@@ -22,6 +22,8 @@ class Sessions:
         self._keep = keep
         self._idle: deque[Session] = deque()
         self._lent: dict[Session, asyncio.AbstractEventLoop] = {}
+        self._busy = 0
+        self._returned = threading.Condition()
         self.closed = threading.Event()
 
     def open(self) -> Session:
@@ -68,10 +70,21 @@ class Sessions:
     def use(self) -> Iterator[Session]:
         """A session for the length of the block (may block to open one)."""
         session = self.take_idle() or self.open()
+        with self._returned:
+            self._busy += 1
         try:
             yield session
         finally:
             self.give_back(session)
+            with self._returned:
+                self._busy -= 1
+                self._returned.notify_all()
+
+    def drain(self, timeout: float) -> None:
+        """Refuse to open sessions, and wait until the statements that are under way have ended."""
+        self.closed.set()
+        with self._returned:
+            self._returned.wait_for(lambda: not self._busy, timeout)
 
     def close(self) -> None:
         """Close all idle sessions and refuse to open others."""
