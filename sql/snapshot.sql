@@ -4,6 +4,16 @@
 CREATE SCHEMA pyengine;
 
 
+CREATE TYPE pyengine.append_answer AS (
+	item integer,
+	refusal text,
+	message text
+);
+
+
+COMMENT ON TYPE pyengine.append_answer IS 'A stream value that was refused, with its code.';
+
+
 CREATE TYPE pyengine.batch_answer AS (
 	kind text,
 	item integer,
@@ -71,6 +81,18 @@ CREATE TYPE pyengine.outcome AS (
 COMMENT ON TYPE pyengine.outcome IS 'How a workflow ended.';
 
 
+CREATE TYPE pyengine.receipt AS (
+	is_done boolean,
+	serialization text,
+	output json,
+	error json,
+	remaining_ms double precision
+);
+
+
+COMMENT ON TYPE pyengine.receipt IS 'What a durable wait came to: done with an outcome, or how long it may still take.';
+
+
 CREATE TYPE pyengine.start_answer AS (
 	item integer,
 	refusal text,
@@ -100,6 +122,17 @@ CREATE TYPE pyengine.step_answer AS (
 
 
 COMMENT ON TYPE pyengine.step_answer IS 'A checkpoint that stored nothing: refused (with its code), or the step has an outcome already (which holds).';
+
+
+CREATE TYPE pyengine.stream_value AS (
+	"position" integer,
+	is_end boolean,
+	serialization text,
+	value json
+);
+
+
+COMMENT ON TYPE pyengine.stream_value IS 'A value of a stream; is_end without a position: the workflow has ended and nothing follows.';
 
 
 CREATE TYPE pyengine.tick_result AS (
@@ -302,6 +335,28 @@ $$;
 COMMENT ON FUNCTION pyengine._answer_steps(requests json) IS 'Explains the steps that were not stored; for a step that has an outcome already, gives that outcome.';
 
 
+CREATE FUNCTION pyengine._append_requests(requests json) RETURNS TABLE(workflow_id text, lease_token uuid, step_id integer, step_name text, key text, is_end boolean, serialization text, value json, item integer, refusal text)
+    LANGUAGE sql STABLE
+    AS $$
+    select r.workflow_id, r.lease_token, r.step_id, r.step_name, r.key, coalesce(r.is_end, false), r.serialization,
+        r.value, r.item::int,
+        case
+            when r.workflow_id is null or r.lease_token is null or r.step_id is null or r.key is null
+                or r.serialization is null or pg_catalog.octet_length(r.key) > 512 then 'PE400'
+            when pg_catalog.octet_length(r.value::text) > 65536
+                and pg_catalog.octet_length(r.value::text) > pyengine._payload_limit() then 'PE413'
+        end
+    from rows from (pg_catalog.json_to_recordset(requests) as (
+        workflow_id text, lease_token uuid, step_id int, step_name text, key text, is_end boolean,
+        serialization text, value json
+    )) with ordinality as r (
+        workflow_id, lease_token, step_id, step_name, key, is_end, serialization, value, item)
+$$;
+
+
+COMMENT ON FUNCTION pyengine._append_requests(requests json) IS 'The rows of an append_streams request, each with the code of what is wrong with it, if anything.';
+
+
 CREATE FUNCTION pyengine._await_keys(wait_keys bigint[], channel text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -319,6 +374,68 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._await_keys(wait_keys bigint[], channel text) IS 'Registers a channel as waiting for keys, for a minute.';
+
+
+CREATE FUNCTION pyengine._check_messages(messages json) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_problem record;
+begin
+    select r.destination_id,
+        case
+            when r.destination_id is null or r.serialization is null then
+                'a message needs a destination_id and a serialization'
+            when octet_length(r.topic) > 512 or octet_length(r.idempotency_key) > 512 then
+                'topic and idempotency_key must have at most 512 bytes'
+            when octet_length(r.message::text) > 65536
+                and octet_length(r.message::text) > pyengine._payload_limit() then
+                format('a message to workflow %s is larger than the limit of %s bytes (max_payload_bytes)',
+                    r.destination_id, pyengine._payload_limit())
+            when count(*) over (partition by r.destination_id, r.idempotency_key) > 1
+                and r.idempotency_key is not null then
+                'two messages to one workflow have the same idempotency_key'
+        end as message,
+        octet_length(r.message::text) > pyengine._payload_limit() as is_too_large
+    into v_problem
+    from json_to_recordset(_check_messages.messages) as r (
+        destination_id text, topic text, serialization text, idempotency_key text, message json
+    )
+    order by 2 nulls last
+    limit 1;
+    if v_problem.message is not null then
+        raise exception using errcode = case when v_problem.is_too_large then 'PE413' else 'PE400' end,
+            message = v_problem.message,
+            detail = json_build_object('workflow_id', v_problem.destination_id)::text;
+    end if;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._check_messages(messages json) IS 'Raises PE400 or PE413 for messages that can''t be sent.';
+
+
+CREATE FUNCTION pyengine._check_published(what text, workflow_id text, key text, value json) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if _check_published.key is null or octet_length(_check_published.key) > 512 then
+        raise exception using errcode = 'PE400',
+            message = format('the key of an %s must have at most 512 bytes', _check_published.what);
+    elsif octet_length(_check_published.value::text) > 65536
+        and octet_length(_check_published.value::text) > pyengine._payload_limit() then
+        raise exception using errcode = 'PE413',
+            message = format('a value of workflow %s is larger than the limit of %s bytes (max_payload_bytes)',
+                _check_published.workflow_id, pyengine._payload_limit()),
+            detail = json_build_object('workflow_id', _check_published.workflow_id)::text;
+    end if;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._check_published(what text, workflow_id text, key text, value json) IS 'Raises PE400 or PE413 for a key or value that can''t be published.';
 
 
 CREATE FUNCTION pyengine._check_queue_name(queue_name text) RETURNS void
@@ -418,6 +535,23 @@ $$;
 COMMENT ON FUNCTION pyengine._drop_expired_waits() IS 'Removes waits that have expired.';
 
 
+CREATE FUNCTION pyengine._find_receipt(workflow_id text, step_id integer) RETURNS SETOF pyengine.receipt
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    return query
+    select true, s.serialization, s.output, s.error, 0.0::double precision
+    from pyengine.steps s
+    where s.workflow_id = _find_receipt.workflow_id and s.step_id = _find_receipt.step_id;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._find_receipt(workflow_id text, step_id integer) IS 'The outcome of a durable wait, if it is recorded already.';
+
+
 CREATE FUNCTION pyengine._finish_requests(requests json) RETURNS TABLE(workflow_id text, lease_token uuid, serialization text, output json, error json, item integer, refusal text)
     LANGUAGE sql STABLE
     AS $$
@@ -436,6 +570,26 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._finish_requests(requests json) IS 'The rows of a finish_workflows request, each with the code of what is wrong with it, if anything.';
+
+
+CREATE FUNCTION pyengine._finish_wait(workflow_id text, attempt integer, step_id integer, name text, serialization text, output json) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+begin
+    insert into pyengine.steps (
+        workflow_id, step_id, name, attempt, started_at, completed_at, serialization, output
+    ) values (
+        _finish_wait.workflow_id, _finish_wait.step_id, _finish_wait.name, _finish_wait.attempt, v_now, v_now,
+        _finish_wait.serialization, _finish_wait.output
+    );
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._finish_wait(workflow_id text, attempt integer, step_id integer, name text, serialization text, output json) IS 'Records what a durable wait came to, as a step.';
 
 
 CREATE FUNCTION pyengine._has_serial_work(queue_name text) RETURNS boolean
@@ -698,6 +852,32 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._log_starts(queue pyengine.queues, partition_keys text[], start_count integer) IS 'Logs the starts that rate limits count.';
+
+
+CREATE FUNCTION pyengine._mail(messages json, send_to_forks boolean) RETURNS TABLE(destination_id text, topic text, serialization text, idempotency_key text, message json, item bigint)
+    LANGUAGE sql STABLE
+    AS $$
+    with recursive request as materialized (
+        select r.*
+        from rows from (pg_catalog.json_to_recordset(messages) as (
+            destination_id text, topic text, serialization text, idempotency_key text, message json
+        )) with ordinality as r (destination_id, topic, serialization, idempotency_key, message, item)
+    ), receiver as (
+        select r.item, r.destination_id collate "C" as destination_id from request r
+        union
+        select v.item, f.workflow_id
+        from receiver v
+        join pyengine.workflows f on f.forked_from = v.destination_id
+        where send_to_forks
+    )
+    select v.destination_id, r.topic, r.serialization, r.idempotency_key, r.message, r.item
+    from receiver v
+    join request r on r.item = v.item
+    order by v.destination_id, r.item
+$$;
+
+
+COMMENT ON FUNCTION pyengine._mail(messages json, send_to_forks boolean) IS 'The messages of a request, one row for each receiver.';
 
 
 CREATE FUNCTION pyengine._may_run(executor pyengine.executors, application_name text, application_version text, version_is_pinned boolean, name text, class_name text, config_name text) RETURNS boolean
@@ -1201,6 +1381,36 @@ $$;
 COMMENT ON FUNCTION pyengine._step_requests(requests json) IS 'The rows of a record_steps request, each with the code of what is wrong with it, if anything.';
 
 
+CREATE FUNCTION pyengine._wait_deadline(workflow_id text, attempt integer, step_id integer, timeout_ms double precision) RETURNS double precision
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_until timestamptz;
+begin
+    select s.completed_at
+    into v_until
+    from pyengine.steps s
+    where s.workflow_id = _wait_deadline.workflow_id and s.step_id = _wait_deadline.step_id;
+    if not found then
+        v_until := v_now + make_interval(secs => _wait_deadline.timeout_ms / 1000);
+        insert into pyengine.steps (
+            workflow_id, step_id, name, attempt, started_at, completed_at, serialization, output
+        ) values (
+            _wait_deadline.workflow_id, _wait_deadline.step_id, 'DBOS.sleep', _wait_deadline.attempt, v_now, v_until,
+            'json', to_json(extract(epoch from v_until)::double precision)
+        );
+    end if;
+    return greatest(extract(epoch from v_until - v_now) * 1000, 0);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._wait_deadline(workflow_id text, attempt integer, step_id integer, timeout_ms double precision) IS 'Milliseconds left of a durable wait, whose end is recorded as a step at the first call.';
+
+
 CREATE FUNCTION pyengine._wake(wait_keys bigint[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1306,6 +1516,80 @@ $$;
 COMMENT ON FUNCTION pyengine._workable_queues(application_name text, queue_names text[]) IS 'Queues of an application that have claimable work, and whether each is limited.';
 
 
+CREATE FUNCTION pyengine.append_streams(requests json) RETURNS SETOF pyengine.append_answer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_asked int;
+    v_owned int[];
+    v_keys bigint[];
+begin
+    with request as materialized (
+        select r.* from pyengine._append_requests(append_streams.requests) r
+    ), owned as materialized (
+        select r.*, w.attempt_count
+        from (select q.* from request q where q.refusal is null order by q.workflow_id, q.item) r
+        cross join lateral (
+            select o.lease_token, o.attempt_count
+            from pyengine.workflows o
+            where o.workflow_id = r.workflow_id
+            for no key update
+        ) w
+        where w.lease_token = r.lease_token
+    ), recorded as (
+        insert into pyengine.steps (workflow_id, step_id, name, attempt, started_at, completed_at, serialization)
+        select r.workflow_id, r.step_id, r.step_name, r.attempt_count, v_now, v_now, 'json'
+        from owned r
+        where r.step_name is not null
+        on conflict on constraint steps_pkey do nothing
+        returning workflow_id, step_id
+    ), fresh as materialized (
+        select r.*, row_number() over (partition by r.workflow_id, r.key order by r.item) - 1 as rank
+        from owned r
+        where r.step_name is null
+            or exists (
+                select 1 from recorded d where d.workflow_id = r.workflow_id and d.step_id = r.step_id
+            )
+    ), appended as (
+        insert into pyengine.streams (workflow_id, key, position, step_id, is_end, serialization, value)
+        select r.workflow_id, r.key, p.next_position + r.rank, r.step_id, r.is_end, r.serialization, r.value
+        from fresh r
+        cross join lateral (
+            select coalesce((
+                select s.position + 1 from pyengine.streams s
+                where s.workflow_id = r.workflow_id and s.key = r.key
+                order by s.position desc
+                limit 1
+            ), 0) as next_position
+        ) p
+        returning pyengine.wait_key('stream', workflow_id, key) as wait_key
+    )
+    select (select count(*) from request),
+        (select coalesce(array_agg(o.item), '{}') from owned o),
+        (select array_agg(distinct a.wait_key) from appended a)
+    into v_asked, v_owned, v_keys;
+
+    perform pyengine._wake(v_keys);
+    if cardinality(v_owned) < v_asked then
+        return query
+        select r.item, coalesce(r.refusal, case when w.workflow_id is null then 'PE404'
+                when w.status = 'CANCELLED' then 'PE002' else 'PE001' end),
+            format('a value of stream %s of workflow %s was not appended', r.key, r.workflow_id)
+        from pyengine._append_requests(append_streams.requests) r
+        left join pyengine.workflows w on w.workflow_id = r.workflow_id
+        where r.item <> all (v_owned);
+    end if;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.append_streams(requests json) IS 'Appends a json array of values to streams in one commit, each at the next position, under the leases of their runs; answers only for those that it refused.';
+
+
 CREATE FUNCTION pyengine.apply_batch(batch json, executor_id bigint DEFAULT NULL::bigint) RETURNS SETOF pyengine.batch_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1322,6 +1606,8 @@ begin
         select s.workflow_id from json_to_recordset(apply_batch.batch -> 'steps') as s (workflow_id text)
         union
         select f.workflow_id from json_to_recordset(apply_batch.batch -> 'finishes') as f (workflow_id text)
+        union
+        select a.workflow_id from json_to_recordset(apply_batch.batch -> 'streams') as a (workflow_id text)
         union
         select p.parent_workflow_id from json_to_recordset(apply_batch.batch -> 'starts') as p (parent_workflow_id text)
         order by 1
@@ -1340,12 +1626,14 @@ begin
         'output', a.output::text, 'error', a.error::text)
     from pyengine.record_steps(apply_batch.batch -> 'steps') a;
     return query
+    select 'streams', a.item, row_to_json(a) from pyengine.append_streams(apply_batch.batch -> 'streams') a;
+    return query
     select 'finishes', a.item, row_to_json(a) from pyengine.finish_workflows(apply_batch.batch -> 'finishes') a;
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.apply_batch(batch json, executor_id bigint) IS 'Starts, checkpoints and outcomes of several workflows in one commit; answers as start_workflows, record_steps and finish_workflows do.';
+COMMENT ON FUNCTION pyengine.apply_batch(batch json, executor_id bigint) IS 'Starts, checkpoints, stream values and outcomes of several workflows in one commit; answers as start_workflows, record_steps, append_streams and finish_workflows do.';
 
 
 CREATE FUNCTION pyengine.await_work(executor_id bigint, channel text, queue_names text[] DEFAULT NULL::text[]) RETURNS double precision
@@ -1595,6 +1883,41 @@ $$;
 COMMENT ON FUNCTION pyengine.delete_queue(queue_name text) IS 'Removes a queue if there is one of that name; its waiting workflows stay.';
 
 
+CREATE TABLE pyengine.events (
+    workflow_id text NOT NULL COLLATE pg_catalog."C",
+    key text NOT NULL COLLATE pg_catalog."C",
+    step_id integer NOT NULL,
+    set_at timestamp with time zone NOT NULL,
+    serialization text NOT NULL,
+    value json
+);
+
+
+COMMENT ON TABLE pyengine.events IS 'The last value of each event of a workflow.';
+
+
+COMMENT ON COLUMN pyengine.events.step_id IS 'The step that set it.';
+
+
+CREATE FUNCTION pyengine.find_event(workflow_id text, key text, channel text DEFAULT NULL::text) RETURNS SETOF pyengine.events
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    return query
+    select e.* from pyengine.events e where e.workflow_id = find_event.workflow_id and e.key = find_event.key;
+    if not found and find_event.channel is not null then
+        perform pyengine._await_keys(
+            array[pyengine.wait_key('event', find_event.workflow_id, find_event.key)], find_event.channel);
+    end if;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.find_event(workflow_id text, key text, channel text) IS 'The value of an event, if it is set; otherwise registers the channel as waiting for it.';
+
+
 CREATE TABLE pyengine.workflows (
     workflow_id text NOT NULL COLLATE pg_catalog."C",
     status text NOT NULL,
@@ -1779,6 +2102,21 @@ $$;
 COMMENT ON FUNCTION pyengine.leave_executor(executor_id bigint) IS 'Ends an executor and gives its unfinished workflows back; returns how many.';
 
 
+CREATE FUNCTION pyengine.list_events(workflow_id text) RETURNS SETOF pyengine.events
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    return query
+    select e.* from pyengine.events e where e.workflow_id = list_events.workflow_id order by e.key;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.list_events(workflow_id text) IS 'The last values of all events of a workflow, by key.';
+
+
 CREATE TABLE pyengine.schema_migrations (
     version integer NOT NULL,
     name text NOT NULL,
@@ -1888,6 +2226,41 @@ $$;
 COMMENT ON FUNCTION pyengine.list_steps(workflow_id text) IS 'The recorded steps of a workflow, in the order of their numbers.';
 
 
+CREATE FUNCTION pyengine.look_again(waits json, channel text) RETURNS SETOF integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+begin
+    perform pyengine._await_keys(array(
+        select pyengine.wait_key(r.kind, r.id, r.name)
+        from json_to_recordset(look_again.waits) as r (kind text, id text, name text)
+    ), look_again.channel);
+
+    return query
+    select r.item::int
+    from rows from (json_to_recordset(look_again.waits) as (kind text, id text, name text, "position" int))
+        with ordinality as r (kind, id, name, "position", item)
+    where case r.kind
+        when 'result' then exists (
+            select 1 from pyengine.workflows w where w.workflow_id = r.id and w.finished_at is not null)
+        when 'message' then exists (
+            select 1 from pyengine.messages m where m.destination_id = r.id and m.topic = r.name)
+        when 'event' then exists (
+            select 1 from pyengine.events e where e.workflow_id = r.id and e.key = r.name)
+        when 'stream' then exists (
+            select 1 from pyengine.streams s
+            where s.workflow_id = r.id and s.key = r.name and s.position >= r.position)
+        else false end;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.look_again(waits json, channel text) IS 'Which of the waits in a json array have come true; keeps the channel registered for the others.';
+
+
 CREATE FUNCTION pyengine.now() RETURNS timestamp with time zone
     LANGUAGE sql
     AS $$ select pg_catalog.clock_timestamp() $$;
@@ -1914,6 +2287,150 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine.pause_queue(queue_name text) IS 'Pauses a queue; raises PE404 if there is none of that name.';
+
+
+CREATE FUNCTION pyengine.read_stream(workflow_id text, key text, from_position integer, read_limit integer DEFAULT 100, channel text DEFAULT NULL::text) RETURNS SETOF pyengine.stream_value
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_finished_at timestamptz;
+    v_is_known boolean;
+begin
+    select w.finished_at, true
+    into v_finished_at, v_is_known
+    from pyengine.workflows w
+    where w.workflow_id = read_stream.workflow_id;
+    if v_is_known is null then
+        raise exception using errcode = 'PE404',
+            message = format('there is no workflow %s', read_stream.workflow_id),
+            detail = json_build_object('workflow_id', read_stream.workflow_id)::text;
+    end if;
+
+    return query
+    select s.position, s.is_end, s.serialization, s.value
+    from pyengine.streams s
+    where s.workflow_id = read_stream.workflow_id and s.key = read_stream.key and s.position >= read_stream.from_position
+    order by s.position
+    limit read_stream.read_limit;
+    if found then
+        return;
+    elsif v_finished_at is not null then
+        return query select null::int, true, null::text, null::json;
+    elsif read_stream.channel is not null then
+        perform pyengine._await_keys(array[
+            pyengine.wait_key('stream', read_stream.workflow_id, read_stream.key),
+            pyengine.wait_key('result', read_stream.workflow_id)
+        ], read_stream.channel);
+    end if;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.read_stream(workflow_id text, key text, from_position integer, read_limit integer, channel text) IS 'Values of a stream from a position on; the end when the workflow has ended and nothing follows; otherwise registers the channel as waiting.';
+
+
+CREATE FUNCTION pyengine.receive_event(workflow_id text, lease_token uuid, step_id integer, source_id text, key text, timeout_ms double precision, channel text DEFAULT NULL::text) RETURNS SETOF pyengine.receipt
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_attempt int := pyengine._hold_lease(receive_event.workflow_id, receive_event.lease_token);
+    v_event record;
+    v_left double precision;
+begin
+    return query select r.* from pyengine._find_receipt(receive_event.workflow_id, receive_event.step_id) r;
+    if found then
+        return;
+    end if;
+
+    select e.serialization, e.value
+    into v_event
+    from pyengine.events e
+    where e.workflow_id = receive_event.source_id and e.key = receive_event.key;
+    if found then
+        perform pyengine._finish_wait(receive_event.workflow_id, v_attempt, receive_event.step_id, 'DBOS.getEvent',
+            v_event.serialization, v_event.value);
+        return query select true, v_event.serialization, v_event.value, null::json, 0.0::double precision;
+        return;
+    end if;
+
+    v_left := pyengine._wait_deadline(
+        receive_event.workflow_id, v_attempt, receive_event.step_id + 1, receive_event.timeout_ms);
+    if v_left <= 0 then
+        perform pyengine._finish_wait(
+            receive_event.workflow_id, v_attempt, receive_event.step_id, 'DBOS.getEvent', 'json', null);
+        return query select true, 'json', null::json, null::json, 0.0::double precision;
+        return;
+    end if;
+    if receive_event.channel is not null then
+        perform pyengine._await_keys(array[
+            pyengine.wait_key('event', receive_event.source_id, receive_event.key),
+            pyengine.wait_key('result', receive_event.workflow_id)
+        ], receive_event.channel);
+    end if;
+    return query select false, null::text, null::json, null::json, v_left;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.receive_event(workflow_id text, lease_token uuid, step_id integer, source_id text, key text, timeout_ms double precision, channel text) IS 'Waits for an event as a step of the waiting workflow: its value, the timeout, or how long the wait may still take.';
+
+
+CREATE FUNCTION pyengine.receive_message(workflow_id text, lease_token uuid, step_id integer, topic text, timeout_ms double precision, channel text DEFAULT NULL::text) RETURNS SETOF pyengine.receipt
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_attempt int := pyengine._hold_lease(receive_message.workflow_id, receive_message.lease_token);
+    v_message record;
+    v_left double precision;
+begin
+    return query select r.* from pyengine._find_receipt(receive_message.workflow_id, receive_message.step_id) r;
+    if found then
+        return;
+    end if;
+
+    delete from pyengine.messages m
+    where (m.destination_id, m.topic, m.message_id) = (
+        select o.destination_id, o.topic, o.message_id
+        from pyengine.messages o
+        where o.destination_id = receive_message.workflow_id and o.topic = receive_message.topic
+        order by o.message_id
+        limit 1
+        for update
+    )
+    returning m.serialization, m.message into v_message;
+    if found then
+        perform pyengine._finish_wait(receive_message.workflow_id, v_attempt, receive_message.step_id, 'DBOS.recv',
+            v_message.serialization, v_message.message);
+        return query select true, v_message.serialization, v_message.message, null::json, 0.0::double precision;
+        return;
+    end if;
+
+    v_left := pyengine._wait_deadline(
+        receive_message.workflow_id, v_attempt, receive_message.step_id + 1, receive_message.timeout_ms);
+    if v_left <= 0 then
+        perform pyengine._finish_wait(
+            receive_message.workflow_id, v_attempt, receive_message.step_id, 'DBOS.recv', 'json', null);
+        return query select true, 'json', null::json, null::json, 0.0::double precision;
+        return;
+    end if;
+    if receive_message.channel is not null then
+        perform pyengine._await_keys(array[
+            pyengine.wait_key('message', receive_message.workflow_id, receive_message.topic),
+            pyengine.wait_key('result', receive_message.workflow_id)
+        ], receive_message.channel);
+    end if;
+    return query select false, null::text, null::json, null::json, v_left;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.receive_message(workflow_id text, lease_token uuid, step_id integer, topic text, timeout_ms double precision, channel text) IS 'Takes the oldest message of a topic and records it as a step in one commit; otherwise says how long the wait may still take, or that it timed out.';
 
 
 CREATE FUNCTION pyengine.record_step_in_transaction(workflow_id text, lease_token uuid, step_id integer, name text, serialization text, output json, elapsed_ms double precision DEFAULT 0) RETURNS void
@@ -2181,6 +2698,112 @@ $$;
 COMMENT ON FUNCTION pyengine.resume_workflows(workflow_ids text[], queue_name text) IS 'Makes those of the workflows that have not succeeded or failed runnable again; returns the ids that it resumed.';
 
 
+CREATE FUNCTION pyengine.send_messages(messages json, step json DEFAULT NULL::json, send_to_forks boolean DEFAULT false, sender_id text DEFAULT NULL::text, sender_token uuid DEFAULT NULL::uuid) RETURNS SETOF pyengine.step_answer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+declare
+    v_missing text;
+begin
+    if send_messages.sender_token is not null then
+        perform pyengine._hold_lease(send_messages.sender_id, send_messages.sender_token);
+    end if;
+    if send_messages.step is not null then
+        return query select a.* from pyengine.record_steps(json_build_array(send_messages.step)) a;
+        if found then
+            return;
+        end if;
+    end if;
+
+    perform pyengine._check_messages(send_messages.messages);
+    perform 1
+    from pyengine._mail(send_messages.messages, send_messages.send_to_forks) r
+    cross join lateral (
+        select 1 from pyengine.workflows w where w.workflow_id = r.destination_id for key share
+    ) w;
+    select r.destination_id
+    into v_missing
+    from pyengine._mail(send_messages.messages, send_messages.send_to_forks) r
+    where not exists (select 1 from pyengine.workflows w where w.workflow_id = r.destination_id)
+    limit 1;
+    if found then
+        raise exception using errcode = 'PE404',
+            message = format('there is no workflow %s to send to', v_missing),
+            detail = json_build_object('workflow_id', v_missing, 'destination', '`send` destination')::text;
+    end if;
+
+    with mail as materialized (
+        select r.* from pyengine._mail(send_messages.messages, send_messages.send_to_forks) r
+    ), keyed as (
+        insert into pyengine.message_keys (destination_id, idempotency_key)
+        select r.destination_id, r.idempotency_key
+        from mail r
+        where r.idempotency_key is not null
+        order by r.destination_id, r.idempotency_key
+        on conflict on constraint message_keys_pkey do nothing
+        returning destination_id, idempotency_key
+    )
+    insert into pyengine.messages (destination_id, topic, sender_id, sent_at, serialization, message)
+    select r.destination_id, coalesce(r.topic, ''), send_messages.sender_id, pyengine.now(), r.serialization, r.message
+    from mail r
+    where r.idempotency_key is null
+        or exists (
+            select 1 from keyed k
+            where k.destination_id = r.destination_id and k.idempotency_key = r.idempotency_key
+        )
+    order by r.item;
+
+    perform pyengine._wake(array(
+        select distinct pyengine.wait_key('message', r.destination_id, coalesce(r.topic, ''))
+        from pyengine._mail(send_messages.messages, send_messages.send_to_forks) r
+    ));
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.send_messages(messages json, step json, send_to_forks boolean, sender_id text, sender_token uuid) IS 'Sends a json array of messages, all or none, and records the sending step in the same commit; a receiver that does not exist raises PE404.';
+
+
+CREATE FUNCTION pyengine.set_event(workflow_id text, lease_token uuid, step_id integer, key text, serialization text, value json, step_name text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_attempt int := pyengine._hold_lease(set_event.workflow_id, set_event.lease_token);
+    v_now timestamptz := pyengine.now();
+begin
+    perform pyengine._check_published('event', set_event.workflow_id, set_event.key, set_event.value);
+    if set_event.step_name is not null then
+        insert into pyengine.steps (workflow_id, step_id, name, attempt, started_at, completed_at, serialization)
+        values (set_event.workflow_id, set_event.step_id, set_event.step_name, v_attempt, v_now, v_now, 'json')
+        on conflict on constraint steps_pkey do nothing;
+        if not found then
+            return;
+        end if;
+    end if;
+
+    insert into pyengine.events as e (workflow_id, key, step_id, set_at, serialization, value)
+    values (set_event.workflow_id, set_event.key, set_event.step_id, v_now, set_event.serialization, set_event.value)
+    on conflict on constraint events_pkey do update
+    set step_id = excluded.step_id, set_at = excluded.set_at, serialization = excluded.serialization,
+        value = excluded.value;
+    insert into pyengine.event_history as h (workflow_id, key, step_id, serialization, value)
+    values (set_event.workflow_id, set_event.key, set_event.step_id, set_event.serialization, set_event.value)
+    on conflict on constraint event_history_pkey do update
+    set serialization = excluded.serialization, value = excluded.value;
+
+    perform pyengine._wake(array[pyengine.wait_key('event', set_event.workflow_id, set_event.key)]);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.set_event(workflow_id text, lease_token uuid, step_id integer, key text, serialization text, value json, step_name text) IS 'Publishes a value of a workflow under a key, under the lease of its run; with step_name as a recorded step.';
+
+
 CREATE FUNCTION pyengine.set_executor_functions(executor_id bigint, functions text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2245,6 +2868,27 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine.set_workflow_delay(workflow_id text, delay_ms double precision, delayed_until_ms bigint) IS 'Changes when a delayed workflow becomes claimable; a workflow that is not delayed is left alone.';
+
+
+CREATE FUNCTION pyengine.sleep_until(workflow_id text, lease_token uuid, step_id integer, duration_ms double precision, channel text DEFAULT NULL::text) RETURNS double precision
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_attempt int := pyengine._hold_lease(sleep_until.workflow_id, sleep_until.lease_token);
+    v_left double precision := pyengine._wait_deadline(
+        sleep_until.workflow_id, v_attempt, sleep_until.step_id, sleep_until.duration_ms);
+begin
+    if v_left > 0 and sleep_until.channel is not null then
+        perform pyengine._await_keys(
+            array[pyengine.wait_key('result', sleep_until.workflow_id)], sleep_until.channel);
+    end if;
+    return v_left;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.sleep_until(workflow_id text, lease_token uuid, step_id integer, duration_ms double precision, channel text) IS 'Begins or continues a durable sleep; returns the milliseconds that are left. Raises PE001, PE002 or PE404 when the run may not go on.';
 
 
 CREATE FUNCTION pyengine.start_workflows(requests json, executor_id bigint DEFAULT NULL::bigint) RETURNS SETOF pyengine.start_answer
@@ -2410,20 +3054,71 @@ $$;
 COMMENT ON FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer, heartbeat_seconds double precision) IS 'One maintenance tick of a process: heartbeat, reaping of dead executors, and whether there is work to claim.';
 
 
-CREATE FUNCTION pyengine.wait_key(kind text, id text) RETURNS bigint
+CREATE FUNCTION pyengine.wait_key(kind text, id text, name text DEFAULT ''::text) RETURNS bigint
     LANGUAGE sql IMMUTABLE
     AS $$
-    select ('x' || pg_catalog.encode(
-        pg_catalog.substring(pg_catalog.sha256(pg_catalog.convert_to(kind || ':' || id, 'UTF8')), 1, 8), 'hex'
+    select ('x' || pg_catalog.encode(pg_catalog.substring(pg_catalog.sha256(pg_catalog.convert_to(
+        kind || ':' || pg_catalog.octet_length(id) || ':' || id || ':' || name, 'UTF8')), 1, 8), 'hex'
     ))::bit(64)::bigint
 $$;
 
 
-COMMENT ON FUNCTION pyengine.wait_key(kind text, id text) IS 'Key of a wait: the first 8 bytes of sha256(kind:id) as a signed integer. Kinds: result, work.';
+COMMENT ON FUNCTION pyengine.wait_key(kind text, id text, name text) IS 'Key of a wait: the first 8 bytes of sha256(kind:length of id in bytes:id:name) as a signed integer. Kinds: result, work, message, event, stream.';
+
+
+CREATE TABLE pyengine.event_history (
+    workflow_id text NOT NULL COLLATE pg_catalog."C",
+    key text NOT NULL COLLATE pg_catalog."C",
+    step_id integer NOT NULL,
+    serialization text NOT NULL,
+    value json
+);
+
+
+COMMENT ON TABLE pyengine.event_history IS 'The value that each step gave an event.';
 
 
 ALTER TABLE pyengine.executors ALTER COLUMN executor_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME pyengine.executors_executor_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+CREATE TABLE pyengine.message_keys (
+    destination_id text NOT NULL COLLATE pg_catalog."C",
+    idempotency_key text NOT NULL COLLATE pg_catalog."C"
+);
+
+
+COMMENT ON TABLE pyengine.message_keys IS 'Idempotency keys of messages, each within its receiver.';
+
+
+CREATE TABLE pyengine.messages (
+    destination_id text NOT NULL COLLATE pg_catalog."C",
+    topic text NOT NULL,
+    message_id bigint NOT NULL,
+    sender_id text COLLATE pg_catalog."C",
+    sent_at timestamp with time zone NOT NULL,
+    serialization text NOT NULL,
+    message json
+);
+
+
+COMMENT ON TABLE pyengine.messages IS 'Mail that waits for its receiver.';
+
+
+COMMENT ON COLUMN pyengine.messages.topic IS 'Mail of one topic is received in order; no topic is the empty text.';
+
+
+COMMENT ON COLUMN pyengine.messages.message_id IS 'Order of sending: one sender''s messages have growing numbers.';
+
+
+ALTER TABLE pyengine.messages ALTER COLUMN message_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME pyengine.messages_message_id_seq
     START WITH 1
     INCREMENT BY 1
     NO MINVALUE
@@ -2472,6 +3167,24 @@ COMMENT ON TABLE pyengine.settings IS 'Limits of the engine that hold for every 
 COMMENT ON COLUMN pyengine.settings.max_payload_bytes IS 'Largest input, output, error or step result that is accepted, in bytes.';
 
 
+CREATE TABLE pyengine.streams (
+    workflow_id text NOT NULL COLLATE pg_catalog."C",
+    key text NOT NULL COLLATE pg_catalog."C",
+    "position" integer NOT NULL,
+    step_id integer NOT NULL,
+    is_end boolean NOT NULL,
+    serialization text NOT NULL,
+    value json,
+    CONSTRAINT streams_position_not_negative CHECK (("position" >= 0))
+);
+
+
+COMMENT ON TABLE pyengine.streams IS 'Values of streams in order, from position 0 without gaps.';
+
+
+COMMENT ON COLUMN pyengine.streams.is_end IS 'True for the mark that closes the stream.';
+
+
 CREATE UNLOGGED TABLE pyengine.waiters (
     wait_key bigint NOT NULL,
     channel text NOT NULL,
@@ -2485,8 +3198,24 @@ COMMENT ON TABLE pyengine.waiters IS 'Who sleeps until something comes true, and
 COMMENT ON COLUMN pyengine.waiters.wait_key IS '64-bit hash of what is waited for; it is also the payload of the notification.';
 
 
+ALTER TABLE ONLY pyengine.event_history
+    ADD CONSTRAINT event_history_pkey PRIMARY KEY (workflow_id, key, step_id);
+
+
+ALTER TABLE ONLY pyengine.events
+    ADD CONSTRAINT events_pkey PRIMARY KEY (workflow_id, key);
+
+
 ALTER TABLE ONLY pyengine.executors
     ADD CONSTRAINT executors_pkey PRIMARY KEY (executor_id);
+
+
+ALTER TABLE ONLY pyengine.message_keys
+    ADD CONSTRAINT message_keys_pkey PRIMARY KEY (destination_id, idempotency_key);
+
+
+ALTER TABLE ONLY pyengine.messages
+    ADD CONSTRAINT messages_pkey PRIMARY KEY (destination_id, topic, message_id);
 
 
 ALTER TABLE ONLY pyengine.queues
@@ -2503,6 +3232,10 @@ ALTER TABLE ONLY pyengine.settings
 
 ALTER TABLE ONLY pyengine.steps
     ADD CONSTRAINT steps_pkey PRIMARY KEY (workflow_id, step_id);
+
+
+ALTER TABLE ONLY pyengine.streams
+    ADD CONSTRAINT streams_pkey PRIMARY KEY (workflow_id, key, "position");
 
 
 ALTER TABLE ONLY pyengine.waiters
@@ -2534,6 +3267,9 @@ CREATE UNIQUE INDEX workflows_deduplication_idx ON pyengine.workflows USING btre
 CREATE INDEX workflows_delayed_idx ON pyengine.workflows USING btree (delayed_until) WHERE (status = 'DELAYED'::text);
 
 
+CREATE INDEX workflows_forked_from_idx ON pyengine.workflows USING btree (forked_from) WHERE (forked_from IS NOT NULL);
+
+
 CREATE INDEX workflows_keyed_claimable_idx ON pyengine.workflows USING btree (queue_name, is_serial, priority, created_at, workflow_id) WHERE ((status = 'ENQUEUED'::text) AND (partition_key IS NOT NULL));
 
 
@@ -2555,7 +3291,16 @@ REVOKE ALL ON FUNCTION pyengine._answer_starts(requests json, created text[], fu
 REVOKE ALL ON FUNCTION pyengine._answer_steps(requests json) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._append_requests(requests json) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._await_keys(wait_keys bigint[], channel text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._check_messages(messages json) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._check_published(what text, workflow_id text, key text, value json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._check_queue_name(queue_name text) FROM PUBLIC;
@@ -2570,7 +3315,13 @@ REVOKE ALL ON FUNCTION pyengine._describe_claims(workflow_ids text[]) FROM PUBLI
 REVOKE ALL ON FUNCTION pyengine._drop_expired_waits() FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._find_receipt(workflow_id text, step_id integer) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._finish_requests(requests json) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._finish_wait(workflow_id text, attempt integer, step_id integer, name text, serialization text, output json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._has_serial_work(queue_name text) FROM PUBLIC;
@@ -2592,6 +3343,9 @@ REVOKE ALL ON FUNCTION pyengine._lock_queues(executor pyengine.executors, queue_
 
 
 REVOKE ALL ON FUNCTION pyengine._log_starts(queue pyengine.queues, partition_keys text[], start_count integer) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._mail(messages json, send_to_forks boolean) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._may_run(executor pyengine.executors, application_name text, application_version text, version_is_pinned boolean, name text, class_name text, config_name text) FROM PUBLIC;
@@ -2642,6 +3396,9 @@ REVOKE ALL ON FUNCTION pyengine._starts_in_window(queue_name text, partition_key
 REVOKE ALL ON FUNCTION pyengine._step_requests(requests json) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._wait_deadline(workflow_id text, attempt integer, step_id integer, timeout_ms double precision) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._wake(wait_keys bigint[]) FROM PUBLIC;
 
 
@@ -2655,6 +3412,9 @@ REVOKE ALL ON FUNCTION pyengine._work_keys(application_name text, queue_names te
 
 
 REVOKE ALL ON FUNCTION pyengine._workable_queues(application_name text, queue_names text[]) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.append_streams(requests json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.apply_batch(batch json, executor_id bigint) FROM PUBLIC;
@@ -2681,6 +3441,9 @@ REVOKE ALL ON FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token 
 REVOKE ALL ON FUNCTION pyengine.delete_queue(queue_name text) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.find_event(workflow_id text, key text, channel text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.find_workflows(workflow_ids text[]) FROM PUBLIC;
 
 
@@ -2696,6 +3459,9 @@ REVOKE ALL ON FUNCTION pyengine.function_key(name text, class_name text, config_
 REVOKE ALL ON FUNCTION pyengine.leave_executor(executor_id bigint) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.list_events(workflow_id text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.list_migrations() FROM PUBLIC;
 
 
@@ -2705,10 +3471,22 @@ REVOKE ALL ON FUNCTION pyengine.list_queues(application_name text, queue_names t
 REVOKE ALL ON FUNCTION pyengine.list_steps(workflow_id text) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.look_again(waits json, channel text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.now() FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.pause_queue(queue_name text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.read_stream(workflow_id text, key text, from_position integer, read_limit integer, channel text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.receive_event(workflow_id text, lease_token uuid, step_id integer, source_id text, key text, timeout_ms double precision, channel text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.receive_message(workflow_id text, lease_token uuid, step_id integer, topic text, timeout_ms double precision, channel text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.record_step_in_transaction(workflow_id text, lease_token uuid, step_id integer, name text, serialization text, output json, elapsed_ms double precision) FROM PUBLIC;
@@ -2732,6 +3510,12 @@ REVOKE ALL ON FUNCTION pyengine.resume_queue(queue_name text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine.resume_workflows(workflow_ids text[], queue_name text) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.send_messages(messages json, step json, send_to_forks boolean, sender_id text, sender_token uuid) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.set_event(workflow_id text, lease_token uuid, step_id integer, key text, serialization text, value json, step_name text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.set_executor_functions(executor_id bigint, functions text[]) FROM PUBLIC;
 
 
@@ -2741,10 +3525,13 @@ REVOKE ALL ON FUNCTION pyengine.set_max_payload_bytes(max_payload_bytes integer)
 REVOKE ALL ON FUNCTION pyengine.set_workflow_delay(workflow_id text, delay_ms double precision, delayed_until_ms bigint) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.sleep_until(workflow_id text, lease_token uuid, step_id integer, duration_ms double precision, channel text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.start_workflows(requests json, executor_id bigint) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer, heartbeat_seconds double precision) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine.wait_key(kind text, id text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine.wait_key(kind text, id text, name text) FROM PUBLIC;
