@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 
-from pyengine.database import queue_calls
+from pyengine.database import calls, queue_calls
 from pyengine.database.rows import ClaimedWorkflow
 from pyengine.errors import DBOSExecutorGoneError
 from pyengine.runs import WorkflowRun

@@ -27,9 +27,7 @@ def business(sql: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
 
 
 @pytest.fixture
-def rig(
-    engine_url: str, business: psycopg.Connection[Any], tmp_path: Path
-) -> Iterator[Rig]:
+def rig(engine_url: str, business: psycopg.Connection[Any], tmp_path: Path) -> Iterator[Rig]:
     """Workers on the shared server, with an empty engine."""
     made = Rig(Options(url=engine_url, ledger=tmp_path / "ledger"))
     yield made

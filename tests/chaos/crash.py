@@ -41,7 +41,7 @@ class Crash:
 def function_of(text: str) -> str:
     """The SQL function that a statement calls, or its first word."""
     match = _FUNCTION.search(text)
-    return match.group(1) if match else text.split()[0]
+    return match.group(1) if match else text.split(maxsplit=1)[0]
 
 
 class _Trips:
@@ -169,5 +169,5 @@ def report_writes(tell: Callable[[str, str], None]) -> None:
         tell("commit", "stored")
 
     Session.execute = reporting_execute  # type: ignore[method-assign]
-    Session.start = reporting_start  # type: ignore[assignment, method-assign]
-    Attempt._store = reporting_store  # type: ignore[method-assign]
+    Session.start = reporting_start  # type: ignore[method-assign]
+    Attempt._store = reporting_store  # type: ignore[assignment, method-assign]

@@ -8,6 +8,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 from pyengine import DBOS
 from tests.chaos.ledger import Ledger
@@ -18,7 +19,7 @@ class _World:
 
     ledger = Ledger(Path(os.devnull))
     tell: Callable[..., None]
-    gates: defaultdict[str, threading.Event] = defaultdict(threading.Event)
+    gates: ClassVar[defaultdict[str, threading.Event]] = defaultdict(threading.Event)
 
 
 world = _World

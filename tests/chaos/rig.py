@@ -25,7 +25,7 @@ _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["tests.chaos.worker"])
 
 
-class WorkerDied(AssertionError):
+class WorkerDiedError(AssertionError):
     """A worker ended while it was waited for."""
 
 
@@ -35,9 +35,7 @@ class Worker:
     def __init__(self, options: Options) -> None:
         self.options = options
         self._connection, theirs = _processes.Pipe()
-        self._process = _processes.Process(
-            target=program.main, args=(options, theirs), daemon=True
-        )
+        self._process = _processes.Process(target=program.main, args=(options, theirs), daemon=True)
         self._process.start()
         theirs.close()
         self._unread: deque[Message] = deque()
@@ -122,7 +120,7 @@ class Worker:
         try:
             message: Message = self._connection.recv()
         except (EOFError, ConnectionResetError) as end:
-            raise WorkerDied(f"the worker ended while waiting for {wanted}") from end
+            raise WorkerDiedError(f"the worker ended while waiting for {wanted}") from end
         return message
 
 

@@ -22,9 +22,7 @@ def double(value: int) -> int:
     return 2 * value
 
 
-def enqueue(
-    sql: psycopg.Connection[Any], *workflow_ids: str, name: str = "busy.double"
-) -> None:
+def enqueue(sql: psycopg.Connection[Any], *workflow_ids: str, name: str = "busy.double") -> None:
     """Workflows that any process may claim that has the function."""
     requests = [
         {
@@ -97,12 +95,16 @@ def test_a_claimed_workflow_that_cannot_begin_here_is_given_back(
     assert get_runtime("test").engine.executor_id is not None
 
 
+def assert_set(event: threading.Event) -> None:
+    assert event.wait(10)
+
+
 def test_a_job_waits_for_a_thread_when_no_further_one_can_be_started(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pool = ThreadPool(limit=None)
     busy, done = threading.Event(), threading.Event()
-    pool.submit(busy.wait)
+    pool.submit(lambda: assert_set(busy))
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")

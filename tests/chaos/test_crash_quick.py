@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import psycopg
 import pytest
 
-from tests.chaos.program import chain_result
 from tests.chaos.rig import Rig
 
 

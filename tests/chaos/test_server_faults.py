@@ -124,17 +124,19 @@ def terminate_one(admin: psycopg.Connection[Any]) -> int:
 @both_kinds
 def test_ended_sessions_are_noticed_by_nobody(rig: Rig, engine_url: str, workflow: str) -> None:
     worker = rig.worker()
-    ids = start_chains(worker, workflow, steps=200)
+    # Coroutines share one thread, which waits for the disk at each effect.
+    steps = 300 if workflow == "chain" else 100
+    ids = start_chains(worker, workflow, steps)
 
     ended = 0
     with psycopg.connect(engine_url, autocommit=True) as admin:
         while statuses(engine_url).get("SUCCESS", 0) < WORKFLOWS:
             ended += terminate_one(admin)
-            time.sleep(0.1)
+            time.sleep(0.2)
 
     print(f"{workflow}: {ended} sessions ended")
-    assert ended >= 3
-    expect_chains(worker, ids, steps=200)
+    assert ended >= 1
+    expect_chains(worker, ids, steps)
     assert statuses(engine_url) == {"SUCCESS": WORKFLOWS}
 
 

@@ -1,4 +1,4 @@
-"""A process dies with many workflows under way: others carry on, soon; one that kills its process each time is put aside."""
+"""A process dies with many workflows under way: others carry on, soon; a deadly one is put aside."""
 
 from __future__ import annotations
 
@@ -49,9 +49,7 @@ def finish(rig: Rig, worker: Worker, ids: list[str]) -> None:
     assert all(effects[workflow_id, "in step"] == 2 for workflow_id in ids)
 
 
-@pytest.mark.parametrize(
-    "count", [pytest.param(MANY, marks=pytest.mark.chaos), pytest.param(20)]
-)
+@pytest.mark.parametrize("count", [pytest.param(MANY, marks=pytest.mark.chaos), pytest.param(20)])
 def test_a_living_process_takes_over_from_a_dead_one(
     rig: Rig, business: psycopg.Connection[Any], count: int
 ) -> None:
@@ -66,9 +64,7 @@ def test_a_living_process_takes_over_from_a_dead_one(
     finish(rig, standby, ids)
 
 
-@pytest.mark.parametrize(
-    "count", [pytest.param(MANY, marks=pytest.mark.chaos), pytest.param(20)]
-)
+@pytest.mark.parametrize("count", [pytest.param(MANY, marks=pytest.mark.chaos), pytest.param(20)])
 def test_a_restarted_process_takes_over_from_itself_at_once(
     rig: Rig, business: psycopg.Connection[Any], count: int
 ) -> None:
@@ -107,9 +103,7 @@ def test_a_workflow_that_kills_its_process_is_put_aside_and_others_go_on(
     assert worker.expect("result", "next")[2] == chain_result(3, 1)
 
 
-def is_killed_by(
-    worker: Worker, connection: psycopg.Connection[Any], workflow_id: str
-) -> bool:
+def is_killed_by(worker: Worker, connection: psycopg.Connection[Any], workflow_id: str) -> bool:
     """Wait until the workflow has killed the process, or has been put aside."""
     query = "select status from pyengine.workflows where workflow_id = %s"
     for _ in range(500):

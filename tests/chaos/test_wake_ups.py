@@ -13,23 +13,22 @@ from tests.chaos.rig import Rig, Worker
 RESULT = (1 * 3 + 1) * 3 + 3
 
 
-def seconds_until_woken(waiter: Worker, ender: Worker, workflow_id: str) -> float:
-    """How long after the end of a workflow in one process another that waits for it knows."""
+def seconds_until_woken(waiter: Worker, ender: Worker, workflow_id: str, looks: int = 1) -> float:
+    """How long after the end of a workflow in one process another that waits for it knows.
+
+    The waiting process has looked so many times before the end, at growing intervals.
+    """
     ender.send("start", workflow_id, "gated_step", 1)
     ender.expect("reached", workflow_id)
     waiter.send("result", workflow_id)
-    wait_until_waiting(waiter)
+    for _ in range(looks):
+        waiter.expect("trip", "await_workflows")
     ender.send("open", "in step")
     ender.send("result", workflow_id)
     assert ender.expect("result", workflow_id)[2] == RESULT
     began = time.monotonic()
     assert waiter.expect("result", workflow_id)[2] == RESULT
     return time.monotonic() - began
-
-
-def wait_until_waiting(waiter: Worker) -> None:
-    """The process has asked for the result and found none."""
-    waiter.expect("trip", "await_workflows")
 
 
 def end_listeners(connection: psycopg.Connection[Any]) -> int:
@@ -82,15 +81,38 @@ def wait_for_listeners(connection: psycopg.Connection[Any], count: int) -> None:
     raise TimeoutError("the listeners did not come back")
 
 
-def test_waits_end_without_any_listener(rig: Rig) -> None:
+@pytest.mark.parametrize("looks", [1, pytest.param(9, marks=pytest.mark.chaos)])
+def test_waits_end_without_any_listener(rig: Rig, looks: int) -> None:
     config = {"use_listen_notify": False}
     waiter = rig.worker("waiter", config=config, trips=True)
     ender = rig.worker("ender", config=config)
 
-    woken = seconds_until_woken(waiter, ender, "w")
+    woken = seconds_until_woken(waiter, ender, "w", looks)
 
     print(f"woken {woken:.3f} s after the end, by looking again")
     assert woken < 2.0
+
+
+@pytest.mark.chaos
+def test_a_long_wait_ends_soon_after_its_listener_was_killed(
+    rig: Rig, business: psycopg.Connection[Any]
+) -> None:
+    waiter, ender = rig.worker("waiter", trips=True), rig.worker("ender")
+    ender.send("start", "w", "gated_step", 1)
+    ender.expect("reached", "w")
+    waiter.send("result", "w")
+    for _ in range(9):
+        waiter.expect("trip", "await_workflows")
+
+    end_listeners(business)
+    ender.send("open", "in step")
+    ender.send("result", "w")
+    ender.expect("result", "w")
+    began = time.monotonic()
+
+    assert waiter.expect("result", "w")[2] == RESULT
+    print(f"a long wait woke {time.monotonic() - began:.3f} s after the end, its listener killed")
+    assert time.monotonic() - began < 2.0
 
 
 @pytest.mark.chaos

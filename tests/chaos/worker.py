@@ -8,7 +8,6 @@ Parent to worker: ("call", id, workflow, *args), ("start", id, workflow, *args),
 from __future__ import annotations
 
 import asyncio
-import inspect
 import os
 import threading
 from collections.abc import Callable
@@ -54,14 +53,14 @@ def main(options: Options, connection: Connection) -> None:
     program.world.tell = pipe.tell
     _install_hooks(options, pipe)
     DBOS(
-        config={
+        config={  # type: ignore[arg-type]
             "name": "chaos",
             "system_database_url": options.url,
             "executor_id": options.executor,
             "run_migrations": False,
             "log_level": "WARNING",
             **options.config,
-        }  # type: ignore[typeddict-item]
+        }
     )
     DBOS.launch()
     pipe.tell("ready")
@@ -100,7 +99,9 @@ def _call(workflow_id: str, name: str, *args: Any) -> tuple[Any, ...]:
     function = getattr(program, name)
     with SetWorkflowID(workflow_id):
         result = function(*args)
-        return "result", workflow_id, asyncio.run(result) if inspect.isawaitable(result) else result
+        if asyncio.iscoroutine(result):
+            result = asyncio.run(result)
+        return "result", workflow_id, result
 
 
 def _start(workflow_id: str, name: str, *args: Any) -> tuple[Any, ...]:

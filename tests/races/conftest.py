@@ -55,7 +55,7 @@ class Duel:
         self, session: Session, workflow_id: str, token: object = None, executor: int | None = None
     ) -> list[Any]:
         """Start a workflow of the function f; the answers."""
-        request = {
+        request: dict[str, Any] = {
             "workflow_id": workflow_id,
             "name": "f",
             "serialization": "json",
@@ -83,12 +83,12 @@ class Duel:
     def row(self, workflow_id: str, columns: str = "status") -> tuple[Any, ...]:
         """Committed columns of a workflow."""
         query = f"select {columns} from pyengine.workflows where workflow_id = %s"
-        return tuple(self.look.execute(query, [workflow_id]).fetchall()[0])  # type: ignore[arg-type]
+        return tuple(self.look.execute(query, [workflow_id]).fetchall()[0])
 
 
 def call(session: Session, text: str, *values: object) -> list[Any]:
     """The rows of a statement."""
-    return session.execute(text, values).fetchall()  # type: ignore[arg-type]
+    return session.execute(text, values).fetchall()
 
 
 @pytest.fixture
