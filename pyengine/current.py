@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from pyengine.context import current_scope
 from pyengine.errors import DBOSException
 from pyengine.execution import Runtime
 
@@ -30,9 +31,13 @@ def get_runtime(what: str) -> Runtime:
 
     Raises:
         DBOSException: There is no launched engine.
+        DBOSBaseException: The calling run has outlived its engine.
     """
     runtime = _Process.runtime
     if runtime is None:
+        scope = current_scope()
+        if scope is not None:
+            scope.run.check()
         raise DBOSException(
             f"{what} was called before DBOS was launched: construct DBOS(config=...) and call DBOS.launch() first"
         )

@@ -72,6 +72,15 @@ class WorkflowRun:
             self._last_step_id += count
         return first
 
+    def check(self) -> None:
+        """Refuse to go on once the run has ended.
+
+        Raises:
+            DBOSBaseException: Why it ended: it was cancelled, or another run owns the workflow.
+        """
+        if self.ended_by is not None:
+            raise self.ended_by
+
     def recorded(self, step_id: int, name: str) -> Recorded | None:
         """The recorded outcome of a step, if it has one.
 
@@ -79,8 +88,7 @@ class WorkflowRun:
             DBOSUnexpectedStepError: Another step was recorded under this number: the code has changed,
                 or is not deterministic.
         """
-        if self.ended_by is not None:
-            raise self.ended_by
+        self.check()
         found = self.history.get(step_id)
         if found is not None and found.name != name:
             raise DBOSUnexpectedStepError(self.workflow_id, step_id, name, found.name)

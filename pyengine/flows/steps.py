@@ -104,6 +104,7 @@ def record_output(
     run: WorkflowRun, name: str, step_id: int, output: Any, elapsed_ms: float = 0.0
 ) -> Flow[Any]:
     """Record a step's output and return it; what can't be stored becomes the step's error."""
+    run.check()
     try:
         text = run.codec.encode(output)
     except DBOSSerializationError as error:
@@ -128,6 +129,7 @@ def record_error(
     run: WorkflowRun, name: str, step_id: int, error: Exception, elapsed_ms: float = 0.0
 ) -> Flow[Any]:
     """Record a step's error and raise it (or return the outcome that was recorded earlier)."""
+    run.check()
     answer: StepAnswer | None = yield calls.record_step(
         workflow_id=run.workflow_id,
         lease_token=run.lease_token,

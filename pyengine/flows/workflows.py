@@ -17,6 +17,7 @@ from pyengine.errors import (
     DBOSException,
     DBOSPayloadTooLargeError,
     DBOSQueueDeduplicatedError,
+    DBOSSerializationError,
     DBOSWorkflowIDInUseError,
 )
 from pyengine.flows.steps import record_error
@@ -230,15 +231,26 @@ def run_workflow(run: WorkflowRun, function: Callable[[], Any]) -> Flow[Any]:
         yield from _finish(run, output=text)
     except Exception as error:
         try:
-            yield from _finish(run, error=run.codec.encode_error(error, run.serialization))
+            yield from _fail(run, error)
         except DBOSPayloadTooLargeError as too_large:
-            yield from _finish(run, error=run.codec.encode_error(too_large, run.serialization))
+            yield from _fail(run, too_large)
             raise too_large from error
         raise
     return output
 
 
+def _fail(run: WorkflowRun, error: Exception) -> Flow[None]:
+    """Record an error, in the default form when the workflow's own is not configured here."""
+    try:
+        text = run.codec.encode_error(error, run.serialization)
+    except DBOSSerializationError:
+        run.serialization = run.codec.default_tag
+        text = run.codec.encode_error(error)
+    yield from _finish(run, error=text)
+
+
 def _finish(run: WorkflowRun, *, output: str | None = None, error: str | None = None) -> Flow[None]:
+    run.check()
     answer: FinishAnswer | None = yield calls.finish(
         workflow_id=run.workflow_id,
         lease_token=run.lease_token,
@@ -287,8 +299,7 @@ def resolve(outcome: Outcome, codec: Codec) -> Any:
 
 def record_result(run: WorkflowRun, workflow_id: str, step_id: int) -> Flow[None]:
     """Note in the waiting workflow that it read another's result. It is never read back: the result is asked again."""
-    if run.ended_by is not None:
-        raise run.ended_by
+    run.check()
     if step_id in run.history:
         return
     run.accept(

@@ -131,6 +131,7 @@ class Engine:
         self._maintenance.stop()
         if self.executor_id is not None:
             self._leave(self.executor_id)
+        self.runs.abandon()
         self._sessions.drain(DRAIN_SECONDS)
         self.waits.stop()
         if self.options.listen:

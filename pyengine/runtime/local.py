@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal
 
-from pyengine.errors import DBOSBaseException
+from pyengine.errors import DBOSBaseException, DBOSWorkflowConflictIDError
 from pyengine.runs import WorkflowRun
 
 _logger = logging.getLogger("pyengine")
@@ -114,6 +114,12 @@ class LocalRuns:
         finally:
             with self._lock:
                 self._busy += 1
+
+    def abandon(self) -> None:
+        """All runs were given back: they may write nothing more, and end at their next operation."""
+        with self._lock:
+            for local in self._runs.values():
+                local.run.end(DBOSWorkflowConflictIDError(local.run.workflow_id))
 
     def find(self, workflow_id: str) -> LocalRun | None:
         """The run of a workflow in this process."""
