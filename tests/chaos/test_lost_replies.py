@@ -17,7 +17,13 @@ from pyengine.database import calls
 from tests.chaos.proxy import Proxy
 
 effects: list[str] = []
-moments = pytest.mark.parametrize("after", [False, True], ids=["request lost", "reply lost"])
+moments = pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param(False, id="request lost", marks=pytest.mark.chaos),
+        pytest.param(True, id="reply lost"),
+    ],
+)
 
 
 @DBOS.step(name="lost_reply.note")
