@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 from pyengine.runs import Recorded
+
+PLAIN_JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """An output that is json text already; it is stored as it is."""
+
+    text: str
+
+    def recorded(self, name: str) -> Recorded:
+        """As the outcome of a step of that name."""
+        return Recorded(name, None, PLAIN_JSON, self.text, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +65,4 @@ class Taken:
     """Rolled back: the step has an outcome already."""
 
 
-Ending = Union[Committed, Unrecorded, Found, Failed, Repeat, Taken]
+Ending = Committed | Unrecorded | Found | Failed | Repeat | Taken

@@ -21,6 +21,7 @@ from pyengine.management import Management
 from pyengine.messaging import Messaging
 from pyengine.queueing import Queueing
 from pyengine.reservations import StepReservation, as_coroutine, spec_of
+from pyengine.statements import sql_step
 from pyengine.transactions import require_transaction, transaction
 
 P = ParamSpec("P")
@@ -281,6 +282,26 @@ class DBOS(Management, Messaging, Queueing, metaclass=_Properties):
             DBOSException: There is no such isolation level.
         """
         return transaction(isolation_level, name=name)
+
+    @classmethod
+    def sql_step(
+        cls, sql: str, *, name: str | None = None
+    ) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Make one SQL statement a step that commits with its checkpoint, in one round trip.
+
+        The decorated function has no body: its parameters are the statement's (`:name`), and its return
+        annotation says what the result becomes: `list[dict[str, Any]]` all rows, `dict[str, Any] | None` the
+        first row, another type the first column of the first row, `int` without RETURNING how many rows were
+        touched, `None` nothing. The statement is checked when it is declared, and by the server at launch.
+
+        Args:
+            sql: One SELECT, VALUES, INSERT, UPDATE, DELETE or MERGE.
+            name: The recorded name; the qualified name by default.
+
+        Raises:
+            DBOSInvalidArgumentError: The statement, its parameters or the annotation can't work.
+        """
+        return sql_step(sql, name=name)
 
     @classmethod
     def dbos_class(cls, class_name: str | None = None) -> Callable[[decorators.C], decorators.C]:

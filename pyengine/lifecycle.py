@@ -70,6 +70,7 @@ def launch() -> None:
             else:
                 engine_schema.verify(connection, _Process.settings.schema)
         _prepare_application(_Process.settings)
+        _check_statements(_Process.settings, url)
         runtime = _runtime(_Process.settings, url)
         declared.register_all(runtime)
         runtime.engine.launch()
@@ -156,6 +157,15 @@ def _prepare_application(settings: Settings) -> None:
         engine_schema.prepare_application(
             connection, schema=settings.schema, create=settings.run_migrations
         )
+
+
+def _check_statements(settings: Settings, system_url: str) -> None:
+    if not registry.launch_checks:
+        return
+    url = settings.application_database_url or system_url
+    with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+        for check in tuple(registry.launch_checks.values()):
+            check.check(connection, settings.schema)
 
 
 def _runtime(settings: Settings, url: str) -> Runtime:

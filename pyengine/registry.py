@@ -10,7 +10,9 @@ import inspect
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
+
+import psycopg
 
 from pyengine._version import __version__
 from pyengine.errors import DBOSConflictingRegistrationError
@@ -47,6 +49,13 @@ def _looks_like_method(function: Callable[..., Any], args: tuple[Any, ...]) -> b
     return first == "self"
 
 
+class LaunchCheck(Protocol):
+    """Something declared that a launch shows to the server."""
+
+    def check(self, connection: psycopg.Connection[Any], schema: str) -> None:
+        """Raise DBOSInitializationError if the server refuses it."""
+
+
 class Registry:
     """Workflow functions by class and name, classes by name, configured instances by class and name."""
 
@@ -55,6 +64,7 @@ class Registry:
         self._classes: dict[str, type] = {}
         self._instances: dict[tuple[str, str], object] = {}
         self.on_change: Callable[[], None] | None = None
+        self.launch_checks: dict[str, LaunchCheck] = {}
 
     def add(self, workflow: RegisteredWorkflow) -> None:
         """Register a workflow function.
@@ -160,6 +170,7 @@ class Registry:
     def clear(self) -> None:
         """Forget everything."""
         self._workflows.clear()
+        self.launch_checks.clear()
         self._classes.clear()
         self._instances.clear()
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
@@ -32,6 +32,17 @@ class Call(Generic[T]):
     def text(self, schema: str) -> str:
         """The statement, with $n parameters in the order of `arguments`."""
         return _text(schema, self.function, tuple(self.arguments), cast("Hashable", self.row))
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredStatement(Call[rows.StatementResult]):
+    """A statement of the application; `written` gives its text for the engine's schema."""
+
+    written: Callable[[str], str] = str
+
+    def text(self, schema: str) -> str:
+        """The statement, with $n parameters in the order of `arguments`."""
+        return self.written(schema)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,14 @@ class StepAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class StatementResult:
+    """What a declared statement gave: its rows as a json array, and how many rows it gave or touched."""
+
+    rows: str
+    row_count: int
+
+
+@dataclass(frozen=True, slots=True)
 class FinishAnswer:
     """An outcome that was refused."""
 

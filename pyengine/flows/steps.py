@@ -148,8 +148,10 @@ def record_error(
     raise error
 
 
-def record_recorded(run: WorkflowRun, name: str, step_id: int, recorded: Recorded) -> Flow[Any]:
-    """Record an output that is stored elsewhere already, as it is stored, and return it."""
+def store_recorded(
+    run: WorkflowRun, name: str, step_id: int, recorded: Recorded
+) -> Flow[Recorded]:
+    """Record an output that is stored elsewhere already, as it is stored; the outcome that holds."""
     answer: StepAnswer | None = yield calls.record_step(
         workflow_id=run.workflow_id,
         lease_token=run.lease_token,
@@ -158,7 +160,7 @@ def record_recorded(run: WorkflowRun, name: str, step_id: int, recorded: Recorde
         serialization=recorded.serialization,
         output=recorded.output,
     )
-    return run.replay(run.accept(answer) or recorded)
+    return run.accept(answer) or recorded
 
 
 def record_operation(run: WorkflowRun, name: str, operation: Flow[Any]) -> Flow[Any]:

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pyengine.attempts import Committed, Ending, Failed, Found, Repeat, Taken, Unrecorded
+from pyengine.attempts import Committed, Encoded, Ending, Failed, Found, Repeat, Taken, Unrecorded
 from pyengine.database import calls
-from pyengine.database.rows import StepRow
+from pyengine.database.rows import StatementResult, StepRow
 from pyengine.effects import Delay, Flow, Invoke
 from pyengine.errors import DBOSUnexpectedStepError
-from pyengine.flows.steps import StepStatus, record_error, record_output, record_recorded
+from pyengine.flows.steps import StepStatus, record_error, record_output, store_recorded
 from pyengine.runs import Recorded, WorkflowRun
 
 
 def run_transaction(
-    run: WorkflowRun, name: str, step_id: int, attempt: Callable[[StepStatus], Any]
+    run: WorkflowRun,
+    name: str,
+    step_id: int,
+    attempt: Callable[[StepStatus], Any],
+    replay: Callable[[Recorded], Any] | None = None,
 ) -> Flow[Any]:
     """Run a transactional step of a workflow, or replay its recorded outcome.
 
@@ -25,10 +29,12 @@ def run_transaction(
         step_id: The step's number.
         attempt: Runs the user's function in one transaction and says how that ended; an error that it raises
             ends the run.
+        replay: Reads a recorded outcome; as the run's codec does by default.
     """
+    replay = replay or run.replay
     recorded = run.recorded(step_id, name)
     if recorded is not None:
-        return run.replay(recorded)
+        return replay(recorded)
     while True:
         invoke = Invoke(attempt, (StepStatus(step_id),), run=run)
         try:
@@ -36,11 +42,15 @@ def run_transaction(
         except BaseException as error:
             raise run.end(error) from None
         if isinstance(ending, Committed):
+            if isinstance(ending.output, Encoded):
+                return replay(ending.output.recorded(name))
             return ending.output
+        if isinstance(ending, Unrecorded) and isinstance(ending.output, Encoded):
+            ending = Found(ending.output.recorded(name))
         if isinstance(ending, Unrecorded):
             return (yield from record_output(run, name, step_id, ending.output, invoke.elapsed_ms))
         if isinstance(ending, Found):
-            return (yield from record_recorded(run, name, step_id, ending.recorded))
+            return replay((yield from store_recorded(run, name, step_id, ending.recorded)))
         if isinstance(ending, Failed):
             return (yield from record_error(run, name, step_id, ending.error, invoke.elapsed_ms))
         if isinstance(ending, Repeat):
@@ -48,7 +58,40 @@ def run_transaction(
         if isinstance(ending, Taken) or ending.in_doubt:
             stored = yield from find_stored(run, name, step_id)
             if stored is not None:
-                return run.replay(stored)
+                return replay(stored)
+
+
+def run_statement(
+    run: WorkflowRun,
+    name: str,
+    step_id: int,
+    statement: calls.DeclaredStatement,
+    read: Callable[[StatementResult], str],
+    replay: Callable[[Recorded], Any],
+) -> Flow[Any]:
+    """Run a statement that records its own checkpoint, or replay its recorded outcome.
+
+    Args:
+        run: The run of the workflow.
+        name: The step's recorded name.
+        step_id: The step's number.
+        statement: The statement; it is sent again after an outage, and then finds its own checkpoint.
+        read: Gives the output that the statement has recorded.
+        replay: Reads a recorded outcome.
+    """
+    recorded = run.recorded(step_id, name)
+    if recorded is not None:
+        return replay(recorded)
+    try:
+        results: list[StatementResult] = yield statement
+    except Exception as error:
+        stored = yield from find_stored(run, name, step_id)
+        if stored is not None:
+            return replay(stored)
+        return (yield from record_error(run, name, step_id, error))
+    except BaseException as error:
+        raise run.end(error) from None
+    return replay(Encoded(read(results[0])).recorded(name))
 
 
 def find_stored(run: WorkflowRun, name: str, step_id: int) -> Flow[Recorded | None]:

@@ -10,7 +10,17 @@ from typing import Any
 import psycopg
 from psycopg import AsyncRawCursor, RawCursor, pq
 
-from pyengine.attempts import Committed, Ending, Failed, Found, Repeat, Taken, Unrecorded
+from pyengine.attempts import (
+    PLAIN_JSON,
+    Committed,
+    Encoded,
+    Ending,
+    Failed,
+    Found,
+    Repeat,
+    Taken,
+    Unrecorded,
+)
 from pyengine.database import calls
 from pyengine.database.checkpoints import Checkpoints, Statement
 from pyengine.database.connections import (
@@ -178,13 +188,15 @@ class Attempt:
         return f"{begin}; set local idle_in_transaction_session_timeout = {milliseconds}"
 
     def _checkpoint(self, output: Any, began: float) -> Statement:
+        codec = self.run.codec
+        is_encoded = isinstance(output, Encoded)
         return self.database.checkpoints.record(
             workflow_id=self.run.workflow_id,
             lease_token=self.run.lease_token,
             step_id=self.step_id,
             name=self.name,
-            serialization=self.run.codec.default_tag,
-            output=self.run.codec.encode(output),
+            serialization=PLAIN_JSON if is_encoded else codec.default_tag,
+            output=output.text if is_encoded else codec.encode(output),
             elapsed_ms=(time.perf_counter() - began) * 1000,
         )
 

@@ -1,4 +1,4 @@
-"""A server's door that can swallow the answer to a COMMIT: the client never learns what became of it."""
+"""A server's door that can swallow the answer to a commit: the client never learns what became of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 
 class CommitProxy:
-    """Forwards connections to a server; the next `answers_to_lose` commits go through and are not answered.
+    """Forwards connections to a server; what it was told to lose goes through and is not answered.
 
     As a block: listens inside it.
     """
@@ -28,8 +28,12 @@ class CommitProxy:
             f"postgresql://{target['user']}{password}@127.0.0.1:{port}/{target['dbname']}"
             "?sslmode=disable&gssencmode=disable"
         )
-        self.answers_to_lose = 0
+        self._to_lose: bytes | None = None
         self.lost = 0
+
+    def lose_next(self, mark: bytes = b"COMMIT") -> None:
+        """Lose the answer to the next message that contains these bytes, with its connection."""
+        self._to_lose = mark
 
     def __enter__(self) -> CommitProxy:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -63,8 +67,8 @@ class CommitProxy:
     def _ask(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):
             while data := client.recv(65536):
-                if b"COMMIT" in data and self.answers_to_lose:
-                    self.answers_to_lose -= 1
+                if self._to_lose is not None and self._to_lose in data:
+                    self._to_lose = None
                     self.lost += 1
                     _hang_up(client)
                 server.sendall(data)

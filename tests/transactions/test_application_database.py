@@ -27,7 +27,7 @@ def _no_calls() -> None:
 @pytest.fixture
 def shop_url(server: embedded.Server, engine_url: str) -> Iterator[str]:
     """The URL of an empty database on the same server."""
-    name = psycopg.conninfo.conninfo_to_dict(engine_url)["dbname"] + "_shop"  # type: ignore[operator]
+    name = str(psycopg.conninfo.conninfo_to_dict(engine_url)["dbname"]) + "_shop"
     database = query.Identifier(name)
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         connection.execute(query.SQL("create database {}").format(database))

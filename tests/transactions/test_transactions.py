@@ -431,7 +431,7 @@ def test_a_lost_answer_to_the_commit_leaves_exactly_one_row(
     launch(system_database_url=proxy.url)
     one_order("first")
 
-    proxy.answers_to_lose = 1
+    proxy.lose_next()
     assert one_order("second") == 2
 
     assert proxy.lost == 1

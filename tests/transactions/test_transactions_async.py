@@ -150,7 +150,7 @@ def test_a_lost_answer_to_the_commit_leaves_exactly_one_row(
 
     async def lose_one() -> list[int]:
         await add_async("first")
-        proxy.answers_to_lose = 1
+        proxy.lose_next()
         return [await add_async("second"), await add_async("third")]
 
     assert asyncio.run(lose_one())[0] == 2
