@@ -17,6 +17,7 @@ from pyengine.decorators import StepOptions, check_spec, registered_workflow, st
 from pyengine.errors import DBOSException
 from pyengine.flows.steps import StepStatus, record_output
 from pyengine.handles import Handle, HandleAsync, WorkflowHandle, WorkflowHandleAsync
+from pyengine.listing import Listing
 from pyengine.management import Management
 from pyengine.messaging import Messaging
 from pyengine.queueing import Queueing
@@ -89,7 +90,7 @@ class _Properties(type):
         return get_runtime("DBOS.executor_id").engine.options.executor_name
 
 
-class DBOS(Management, Messaging, Queueing, metaclass=_Properties):
+class DBOS(Listing, Management, Messaging, Queueing, metaclass=_Properties):
     """The engine of this process.
 
     Args:

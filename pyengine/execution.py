@@ -100,6 +100,8 @@ class Runtime:
         kwargs: Mapping[str, Any],
         placement: Placement | None = None,
         app_version: str | None = None,
+        *,
+        is_independent: bool = False,
     ) -> Prepared:
         """Number, name and encode a start, or with a placement an enqueue; nothing is stored when this raises.
 
@@ -117,6 +119,7 @@ class Runtime:
             tag=workflow.serialization,
             app_version=app_version,
             chosen=chosen,
+            is_independent=is_independent,
         )
         return replace(prepared, body=_body(workflow, prepared.run, args, kwargs))
 
@@ -131,9 +134,13 @@ class Runtime:
         app_version: str | None = None,
         chosen: ChosenID | None = None,
         identity: Identity | None = None,
+        is_independent: bool = False,
     ) -> Prepared:
-        """As `prepare`, for a function that need not be registered here."""
-        parent = _starting_run(target.name)
+        """As `prepare`, for a function that need not be registered here.
+
+        An independent workflow is no child of the calling one, whose steps may start it too.
+        """
+        parent = None if is_independent else _starting_run(target.name)
         tag = tag or self.codec.default_tag
         inputs = self.codec.encode_arguments(args, dict(kwargs), tag)
         step_id = None if parent is None else parent.next_step_id()

@@ -20,6 +20,7 @@ from pyengine.enqueue_options import placement_of
 from pyengine.errors import DBOSException
 from pyengine.execution import Prepared, Runtime
 from pyengine.handles import Handle, HandleAsync, WorkflowHandle, WorkflowHandleAsync
+from pyengine.in_transaction import run_in_transaction
 from pyengine.queue_limits import (
     QueueLimits,
     QueueRateLimit,
@@ -207,6 +208,27 @@ class Queue:
         flow = enqueue_flow(runtime, self.name, func, args, kwargs)
         return HandleAsync(runtime, await runtime.run_async(flow))
 
+    def enqueue_in_transaction(
+        self, connection: Any, func: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> WorkflowHandle[Any]:
+        """Enqueue a workflow in a transaction of yours: it exists if, and only if, that commits.
+
+        Args:
+            connection: A psycopg connection, or a SQLAlchemy connection or session, to the engine's database. You
+                commit it.
+            func: As for `enqueue`.
+            args: As for `enqueue`.
+            kwargs: As for `enqueue`.
+
+        Raises:
+            DBOSException: `duplication_policy` is "return-existing", which needs a transaction of its own.
+            DBOSQueueDeduplicatedError: The deduplication id is held.
+            DBOSBackpressureError: The queue is full.
+        """
+        runtime = get_runtime("Queue.enqueue_in_transaction")
+        prepared = prepare_enqueue(runtime, self.name, func, args, kwargs, is_independent=True)
+        return Handle(runtime, run_in_transaction(connection, runtime, prepared))
+
     @property
     def concurrency(self) -> int | None:
         """How many of its workflows run at once in all processes, as registered now."""
@@ -331,16 +353,36 @@ def enqueue_flow(
     kwargs: dict[str, Any],
 ) -> Flow[str]:
     """Enqueue a workflow under the options of the surrounding blocks; the id of the workflow."""
+    return runtime.enqueue(prepare_enqueue(runtime, queue_name, func, args, kwargs))
+
+
+def prepare_enqueue(
+    runtime: Runtime,
+    queue_name: str,
+    func: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    is_independent: bool = False,
+) -> Prepared:
+    """Check, number, name and encode an enqueue; nothing is stored yet.
+
+    An independent one is no child of the calling workflow and no step of it.
+    """
     workflow, bound = registered_workflow(func, "Queue.enqueue")
     choice = current_options().enqueue or EnqueueChoice()
     partition_key = _partition_key(func, kwargs, choice)
     placement = placement_of(queue_name, choice)
     if partition_key is not None:
         placement = replace(placement, partition_key=partition_key, is_serial=True)
-    prepared: Prepared = runtime.prepare(
-        workflow, (*bound, *args), kwargs, placement, choice.app_version
+    return runtime.prepare(
+        workflow,
+        (*bound, *args),
+        kwargs,
+        placement,
+        choice.app_version,
+        is_independent=is_independent,
     )
-    return runtime.enqueue(prepared)
 
 
 def _partition_key(

@@ -105,7 +105,7 @@ def status_of(row: WorkflowRow, codec: Codec) -> WorkflowStatus:
         created_at=_milliseconds(row.created_at) or 0,
         updated_at=_milliseconds(row.updated_at) or 0,
         queue_name=row.queue_name,
-        executor_id=None if row.executor_id is None else str(row.executor_id),
+        executor_id=row.executor_name,
         app_version=row.application_version,
         workflow_timeout_ms=None
         if row.timeout is None

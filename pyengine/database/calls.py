@@ -264,6 +264,11 @@ def find_workflows(*, workflow_ids: Sequence[str]) -> Call[rows.WorkflowRow]:
     return Call("find_workflows", {"workflow_ids": list(workflow_ids)}, rows.WorkflowRow)
 
 
+def list_workflows(*, filters: Mapping[str, object]) -> Call[rows.WorkflowRow]:
+    """Workflows that match all filters, which have the names of the SQL function's parameters."""
+    return Call("list_workflows", dict(filters), rows.WorkflowRow)
+
+
 def list_steps(*, workflow_id: str) -> Call[rows.StepRow]:
     """The recorded steps of a workflow, in order."""
     return Call("list_steps", {"workflow_id": workflow_id}, rows.StepRow)

@@ -162,6 +162,7 @@ class WorkflowRow:
     application_name: str | None
     application_version: str | None
     executor_id: int | None
+    executor_name: str | None
     lease_token: UUID | None
     attempt_count: int
     queue_name: str | None

@@ -115,7 +115,7 @@ def start_workflow(
     if answer.holder_id is not None and request.placement and request.placement.return_existing:
         yield from _record_holder(request, parent, step_id, answer.holder_id)
         return Started(answer.holder_id, is_new=False)
-    error = _start_error(request, answer, parent)
+    error = start_error(request, answer, parent)
     if error is None:
         return Started(request.workflow_id, is_new=False)
     if parent is not None and step_id is not None and isinstance(error, DBOSException):
@@ -199,9 +199,10 @@ def _roles(identity: Identity) -> str | None:
     return "[" + ",".join(map(calls.quote, roles)) + "]" if roles else None
 
 
-def _start_error(
+def start_error(
     request: StartRequest, answer: StartAnswer, parent: WorkflowRun | None
 ) -> BaseException | None:
+    """The error that an answer stands for; None when the workflow exists and is the wanted one."""
     if answer.refusal == DEDUPLICATED and request.placement is not None:
         place = request.placement
         return DBOSQueueDeduplicatedError(

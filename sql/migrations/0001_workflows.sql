@@ -14,6 +14,7 @@ create table pyengine.workflows (
     version_is_pinned boolean not null default false,
 
     executor_id bigint,
+    executor_name text,
     lease_token uuid,
     attempt_count int not null default 0,
     max_attempts int,
@@ -74,6 +75,7 @@ comment on table pyengine.workflows is 'One row per workflow: identity, state, o
 comment on column pyengine.workflows.status is 'ENQUEUED and DELAYED wait to be claimed, PENDING is owned by an executor, the others are terminal.';
 comment on column pyengine.workflows.version_is_pinned is 'True when the user named the application version: then only that version runs the workflow.';
 comment on column pyengine.workflows.executor_id is 'The process that runs it now, or ran it last.';
+comment on column pyengine.workflows.executor_name is 'The name of that process, which its restarts keep.';
 comment on column pyengine.workflows.lease_token is 'Random token of the current run; every write of a run must name it. Null when nobody owns the workflow.';
 comment on column pyengine.workflows.attempt_count is 'How often a run was started or claimed.';
 comment on column pyengine.workflows.max_attempts is 'Runs allowed before the workflow is dead-lettered; null is no limit.';

@@ -50,6 +50,9 @@ class Gate:
     """Lets the test hold workflows and see how many run."""
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
         self.open = threading.Event()
         self.changed = threading.Condition()
         self.running = 0
@@ -77,8 +80,7 @@ gate = Gate()
 
 @pytest.fixture(autouse=True)
 def _fresh_gate() -> None:
-    global gate
-    gate = Gate()
+    gate.reset()
 
 
 @DBOS.workflow()
@@ -295,7 +297,7 @@ def test_impossible_options_are_refused(options: dict[str, Any], problem: str) -
     ],
 )
 def test_impossible_limits_are_refused(limits: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="limit|more than"):
+    with pytest.raises(ValueError, match=r"limit|more than"):
         Queue("impossible", **limits)
 
 

@@ -9,6 +9,8 @@ set enable_seqscan = off
 as $$
 declare
     v_now timestamptz := pyengine.now();
+    v_executor_name text := (
+        select e.name from pyengine.executors e where e.executor_id = _lease_workflows.executor_id);
     v_leased text[];
     v_dead text[];
 begin
@@ -17,6 +19,7 @@ begin
         set status = case when a.is_dead then 'MAX_RECOVERY_ATTEMPTS_EXCEEDED' else 'PENDING' end,
             lease_token = case when not a.is_dead then _lease_workflows.lease_token end,
             executor_id = case when a.is_dead then w.executor_id else _lease_workflows.executor_id end,
+            executor_name = case when a.is_dead then w.executor_name else v_executor_name end,
             attempt_count = w.attempt_count + (not a.is_dead)::int,
             deduplication_id = case when not a.is_dead then w.deduplication_id end,
             started_at = case when a.is_dead then w.started_at else v_now end,

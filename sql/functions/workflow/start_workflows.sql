@@ -17,15 +17,17 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_now timestamptz := pyengine.now();
+    v_executor_name text;
     v_asked int;
     v_created text[];
     v_full_items int[] := '{}';
     v_work_keys bigint[];
 begin
-    if start_workflows.executor_id is not null and not exists (
-        select 1 from pyengine.executors e
-        where e.executor_id = start_workflows.executor_id and e.finished_at is null
-    ) then
+    select e.name
+    into v_executor_name
+    from pyengine.executors e
+    where e.executor_id = start_workflows.executor_id and e.finished_at is null;
+    if v_executor_name is null and start_workflows.executor_id is not null then
         return query
         select r.item, 'PE003', format('executor %s is no longer registered', start_workflows.executor_id),
             null::text, null::text, null::text, null::text, null::text, null::text
@@ -54,7 +56,7 @@ begin
         insert into pyengine.workflows (
             workflow_id, status, name, class_name, config_name,
             application_name, application_version, version_is_pinned,
-            executor_id, lease_token, attempt_count, max_attempts,
+            executor_id, executor_name, lease_token, attempt_count, max_attempts,
             queue_name, priority, partition_key, is_serial, deduplication_id,
             parent_workflow_id, authenticated_user, assumed_role, authenticated_roles, attributes,
             timeout, deadline_at, delayed_until, created_at, updated_at, started_at,
@@ -66,6 +68,7 @@ begin
             r.name, r.class_name, r.config_name,
             r.application_name, r.application_version, coalesce(r.version_is_pinned, false),
             case when r.lease_token is not null then start_workflows.executor_id end,
+            case when r.lease_token is not null then v_executor_name end,
             r.lease_token, (r.lease_token is not null)::int, r.max_attempts,
             r.queue_name, coalesce(r.priority, 0), r.partition_key, coalesce(r.is_serial, false), r.deduplication_id,
             r.parent_workflow_id, r.authenticated_user, r.assumed_role,
