@@ -34,9 +34,9 @@ def run_in_transaction(connection: Any, runtime: Runtime, prepared: Prepared) ->
     except psycopg.Error as error:
         raise translate(error) from None
     answers = [StartAnswer(*values) for values in found]
-    error = start_error(request, answers[0], None) if answers else None
-    if error is not None:
-        raise error
+    refused = start_error(request, answers[0], None) if answers else None
+    if refused is not None:
+        raise refused
     return request.workflow_id
 
 

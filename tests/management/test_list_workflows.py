@@ -106,7 +106,8 @@ def test_payloads_can_be_left_out(five: None) -> None:
     (full,) = DBOS.list_workflows(workflow_id="a-1")
     (bare,) = DBOS.list_workflows(workflow_id="a-1", load_input=False, load_output=False)
 
-    assert full.input == {"args": (1,), "kwargs": {}}
+    assert full.input is not None
+    assert full.input["args"] == (1,)
     assert full.output == 1
     assert bare.input is None
     assert bare.output is None
