@@ -743,6 +743,8 @@ CREATE FUNCTION pyengine._lease_workflows(workflow_ids text[], executor_id bigin
     AS $$
 declare
     v_now timestamptz := pyengine.now();
+    v_executor_name text := (
+        select e.name from pyengine.executors e where e.executor_id = _lease_workflows.executor_id);
     v_leased text[];
     v_dead text[];
 begin
@@ -751,6 +753,7 @@ begin
         set status = case when a.is_dead then 'MAX_RECOVERY_ATTEMPTS_EXCEEDED' else 'PENDING' end,
             lease_token = case when not a.is_dead then _lease_workflows.lease_token end,
             executor_id = case when a.is_dead then w.executor_id else _lease_workflows.executor_id end,
+            executor_name = case when a.is_dead then w.executor_name else v_executor_name end,
             attempt_count = w.attempt_count + (not a.is_dead)::int,
             deduplication_id = case when not a.is_dead then w.deduplication_id end,
             started_at = case when a.is_dead then w.started_at else v_now end,
@@ -1928,6 +1931,7 @@ CREATE TABLE pyengine.workflows (
     application_version text,
     version_is_pinned boolean DEFAULT false NOT NULL,
     executor_id bigint,
+    executor_name text,
     lease_token uuid,
     attempt_count integer DEFAULT 0 NOT NULL,
     max_attempts integer,
@@ -1978,6 +1982,9 @@ COMMENT ON COLUMN pyengine.workflows.version_is_pinned IS 'True when the user na
 
 
 COMMENT ON COLUMN pyengine.workflows.executor_id IS 'The process that runs it now, or ran it last.';
+
+
+COMMENT ON COLUMN pyengine.workflows.executor_name IS 'The name of that process, which its restarts keep.';
 
 
 COMMENT ON COLUMN pyengine.workflows.lease_token IS 'Random token of the current run; every write of a run must name it. Null when nobody owns the workflow.';
@@ -2224,6 +2231,59 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine.list_steps(workflow_id text) IS 'The recorded steps of a workflow, in the order of their numbers.';
+
+
+CREATE FUNCTION pyengine.list_workflows(workflow_ids text[] DEFAULT NULL::text[], statuses text[] DEFAULT NULL::text[], names text[] DEFAULT NULL::text[], application_name text DEFAULT NULL::text, application_versions text[] DEFAULT NULL::text[], executor_names text[] DEFAULT NULL::text[], queue_names text[] DEFAULT NULL::text[], queues_only boolean DEFAULT false, created_from timestamp with time zone DEFAULT NULL::timestamp with time zone, created_to timestamp with time zone DEFAULT NULL::timestamp with time zone, started_from timestamp with time zone DEFAULT NULL::timestamp with time zone, started_to timestamp with time zone DEFAULT NULL::timestamp with time zone, finished_from timestamp with time zone DEFAULT NULL::timestamp with time zone, finished_to timestamp with time zone DEFAULT NULL::timestamp with time zone, authenticated_users text[] DEFAULT NULL::text[], parent_workflow_ids text[] DEFAULT NULL::text[], has_parent boolean DEFAULT NULL::boolean, forked_from text[] DEFAULT NULL::text[], is_fork boolean DEFAULT NULL::boolean, was_forked_from boolean DEFAULT NULL::boolean, schedule_names text[] DEFAULT NULL::text[], id_prefixes text[] DEFAULT NULL::text[], attributes jsonb DEFAULT NULL::jsonb, newest_first boolean DEFAULT false, row_limit integer DEFAULT NULL::integer, row_offset integer DEFAULT NULL::integer) RETURNS SETOF pyengine.workflows
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+begin
+    return query
+    select w.*
+    from pyengine.workflows w
+    where (list_workflows.workflow_ids is null or w.workflow_id = any (list_workflows.workflow_ids))
+        and (list_workflows.statuses is null or w.status = any (list_workflows.statuses))
+        and (list_workflows.names is null or w.name = any (list_workflows.names))
+        and (list_workflows.application_name is null or w.application_name is null
+            or w.application_name = list_workflows.application_name)
+        and (list_workflows.application_versions is null
+            or w.application_version = any (list_workflows.application_versions))
+        and (list_workflows.executor_names is null or w.executor_name = any (list_workflows.executor_names))
+        and (list_workflows.queue_names is null or w.queue_name = any (list_workflows.queue_names))
+        and (not list_workflows.queues_only or (w.queue_name is not null
+            and (list_workflows.statuses is not null or w.status in ('ENQUEUED', 'DELAYED', 'PENDING'))))
+        and (list_workflows.created_from is null or w.created_at >= list_workflows.created_from)
+        and (list_workflows.created_to is null or w.created_at <= list_workflows.created_to)
+        and (list_workflows.started_from is null or w.started_at >= list_workflows.started_from)
+        and (list_workflows.started_to is null or w.started_at <= list_workflows.started_to)
+        and (list_workflows.finished_from is null or w.finished_at >= list_workflows.finished_from)
+        and (list_workflows.finished_to is null or w.finished_at <= list_workflows.finished_to)
+        and (list_workflows.authenticated_users is null
+            or w.authenticated_user = any (list_workflows.authenticated_users))
+        and (list_workflows.parent_workflow_ids is null
+            or w.parent_workflow_id = any (list_workflows.parent_workflow_ids))
+        and (list_workflows.has_parent is null
+            or (w.parent_workflow_id is not null) = list_workflows.has_parent)
+        and (list_workflows.forked_from is null or w.forked_from = any (list_workflows.forked_from))
+        and (list_workflows.is_fork is null or (w.forked_from is not null) = list_workflows.is_fork)
+        and (list_workflows.was_forked_from is null or w.was_forked_from = list_workflows.was_forked_from)
+        and (list_workflows.schedule_names is null or w.schedule_name = any (list_workflows.schedule_names))
+        and (list_workflows.id_prefixes is null or exists (
+            select 1 from unnest(list_workflows.id_prefixes) p (prefix)
+            where starts_with(w.workflow_id, p.prefix)))
+        and (list_workflows.attributes is null or w.attributes @> list_workflows.attributes)
+    order by
+        case when list_workflows.newest_first then w.created_at end desc,
+        case when not list_workflows.newest_first then w.created_at end,
+        w.workflow_id
+    limit list_workflows.row_limit
+    offset list_workflows.row_offset;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.list_workflows(workflow_ids text[], statuses text[], names text[], application_name text, application_versions text[], executor_names text[], queue_names text[], queues_only boolean, created_from timestamp with time zone, created_to timestamp with time zone, started_from timestamp with time zone, started_to timestamp with time zone, finished_from timestamp with time zone, finished_to timestamp with time zone, authenticated_users text[], parent_workflow_ids text[], has_parent boolean, forked_from text[], is_fork boolean, was_forked_from boolean, schedule_names text[], id_prefixes text[], attributes jsonb, newest_first boolean, row_limit integer, row_offset integer) IS 'Workflows that match all filters (null filters nothing, of a list any element matches), by age.';
 
 
 CREATE FUNCTION pyengine.look_again(waits json, channel text) RETURNS SETOF integer
@@ -2899,15 +2959,17 @@ CREATE FUNCTION pyengine.start_workflows(requests json, executor_id bigint DEFAU
     AS $$
 declare
     v_now timestamptz := pyengine.now();
+    v_executor_name text;
     v_asked int;
     v_created text[];
     v_full_items int[] := '{}';
     v_work_keys bigint[];
 begin
-    if start_workflows.executor_id is not null and not exists (
-        select 1 from pyengine.executors e
-        where e.executor_id = start_workflows.executor_id and e.finished_at is null
-    ) then
+    select e.name
+    into v_executor_name
+    from pyengine.executors e
+    where e.executor_id = start_workflows.executor_id and e.finished_at is null;
+    if v_executor_name is null and start_workflows.executor_id is not null then
         return query
         select r.item, 'PE003', format('executor %s is no longer registered', start_workflows.executor_id),
             null::text, null::text, null::text, null::text, null::text, null::text
@@ -2936,7 +2998,7 @@ begin
         insert into pyengine.workflows (
             workflow_id, status, name, class_name, config_name,
             application_name, application_version, version_is_pinned,
-            executor_id, lease_token, attempt_count, max_attempts,
+            executor_id, executor_name, lease_token, attempt_count, max_attempts,
             queue_name, priority, partition_key, is_serial, deduplication_id,
             parent_workflow_id, authenticated_user, assumed_role, authenticated_roles, attributes,
             timeout, deadline_at, delayed_until, created_at, updated_at, started_at,
@@ -2948,6 +3010,7 @@ begin
             r.name, r.class_name, r.config_name,
             r.application_name, r.application_version, coalesce(r.version_is_pinned, false),
             case when r.lease_token is not null then start_workflows.executor_id end,
+            case when r.lease_token is not null then v_executor_name end,
             r.lease_token, (r.lease_token is not null)::int, r.max_attempts,
             r.queue_name, coalesce(r.priority, 0), r.partition_key, coalesce(r.is_serial, false), r.deduplication_id,
             r.parent_workflow_id, r.authenticated_user, r.assumed_role,
@@ -3469,6 +3532,9 @@ REVOKE ALL ON FUNCTION pyengine.list_queues(application_name text, queue_names t
 
 
 REVOKE ALL ON FUNCTION pyengine.list_steps(workflow_id text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.list_workflows(workflow_ids text[], statuses text[], names text[], application_name text, application_versions text[], executor_names text[], queue_names text[], queues_only boolean, created_from timestamp with time zone, created_to timestamp with time zone, started_from timestamp with time zone, started_to timestamp with time zone, finished_from timestamp with time zone, finished_to timestamp with time zone, authenticated_users text[], parent_workflow_ids text[], has_parent boolean, forked_from text[], is_fork boolean, was_forked_from boolean, schedule_names text[], id_prefixes text[], attributes jsonb, newest_first boolean, row_limit integer, row_offset integer) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.look_again(waits json, channel text) FROM PUBLIC;
