@@ -61,6 +61,7 @@ def test_the_reference_is_what_the_database_says(sql: psycopg.Connection[Any]) -
         ("### `start_workflows`", "_start_requests"),
         ("### `record_steps`", "_step_requests"),
         ("### `finish_workflows`", "_finish_requests"),
+        ("### `append_streams`", "_append_requests"),
     ],
 )
 def test_every_field_of_a_document_is_described(
