@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 import logging
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, ParamSpec, TypeVar, overload
@@ -12,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 from pyengine import decorators, lifecycle
 from pyengine.config import DBOSConfig
 from pyengine.context import current_run, current_scope
-from pyengine.current import find_runtime, get_runtime, refuse_running_loop
+from pyengine.current import get_runtime, refuse_running_loop
 from pyengine.decorators import StepOptions, check_spec, registered_workflow, step_async, step_sync
 from pyengine.errors import DBOSException
 from pyengine.flows.steps import StepStatus, record_output
@@ -21,7 +20,7 @@ from pyengine.listing import Listing
 from pyengine.management import Management
 from pyengine.messaging import Messaging
 from pyengine.queueing import Queueing
-from pyengine.reservations import StepReservation, as_coroutine, spec_of
+from pyengine.reservations import StepReservation, as_coroutine, run_plainly, spec_of
 from pyengine.statements import sql_step
 from pyengine.transactions import require_transaction, transaction
 
@@ -365,11 +364,27 @@ class DBOS(Listing, Management, Messaging, Queueing, metaclass=_Properties):
         workflow_id = await runtime.run_async(runtime.start_here(prepared, workflow))
         return HandleAsync(runtime, workflow_id)
 
+    @overload
+    @classmethod
+    def run_step(
+        cls,
+        options: StepOptions | None,
+        func: Callable[P, Coroutine[Any, Any, R]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R: ...
+
+    @overload
     @classmethod
     def run_step(
         cls, options: StepOptions | None, func: Callable[P, R], *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        """Run any function as a step; outside a workflow it is a plain call.
+    ) -> R: ...
+
+    @classmethod
+    def run_step(
+        cls, options: StepOptions | None, func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs
+    ) -> Any:
+        """Run any function as a step; outside a workflow it is a plain call. A coroutine function is awaited.
 
         Raises:
             RuntimeError: An event loop runs in this thread; use `run_step_async` there.
@@ -377,12 +392,27 @@ class DBOS(Listing, Management, Messaging, Queueing, metaclass=_Properties):
         refuse_running_loop("run_step")
         spec = spec_of(options, func)
         check_spec(spec, is_async=False)
-        result: R = step_sync(spec, functools.partial(_run_plain, func, *args, **kwargs))
-        return result
+        return step_sync(spec, functools.partial(run_plainly, func, *args, **kwargs))
+
+    @overload
+    @classmethod
+    async def run_step_async(
+        cls,
+        options: StepOptions | None,
+        func: Callable[P, Coroutine[Any, Any, R]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R: ...
+
+    @overload
+    @classmethod
+    async def run_step_async(
+        cls, options: StepOptions | None, func: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
 
     @classmethod
     async def run_step_async(
-        cls, options: StepOptions | None, func: Callable[..., Any], *args: Any, **kwargs: Any
+        cls, options: StepOptions | None, func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs
     ) -> Any:
         """As `run_step`; a plain function runs in a thread."""
         spec = spec_of(options, func)
@@ -428,14 +458,3 @@ class DBOS(Listing, Management, Messaging, Queueing, metaclass=_Properties):
         if finished:
             await asyncio.wait(finished)
         return finished, set(futures) - finished
-
-
-def _run_plain(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    if not inspect.iscoroutinefunction(func):
-        return func(*args, **kwargs)
-    runtime = find_runtime()
-    if runtime is None:
-        return asyncio.run(func(*args, **kwargs))
-    return asyncio.run_coroutine_threadsafe(
-        func(*args, **kwargs), runtime.engine.loop.get()
-    ).result()

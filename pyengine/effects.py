@@ -35,7 +35,8 @@ def until_rows(rows: list[Any]) -> float | None:
 class Invoke:
     """Run the user's function. The driver first makes sure that a run that was silent for long still has its lease.
 
-    `timeout` (seconds) and `preemptible` need the async driver. `elapsed_ms` is filled in by the driver.
+    `timeout` (seconds) and `preemptible` need the async driver; `name` is for its errors. `elapsed_ms` is filled in
+    by the driver.
     """
 
     function: Callable[..., Any]
@@ -44,6 +45,7 @@ class Invoke:
     run: WorkflowRun | None = None
     timeout: float | None = None
     preemptible: bool = False
+    name: str = ""
     elapsed_ms: float = 0.0
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from pyengine.context import current_run
+from pyengine.current import find_runtime, refuse_running_loop
 from pyengine.decorators import StepOptions, check_spec, step_async, step_sync
 from pyengine.errors import DBOSException
 from pyengine.flows.steps import StepSpec
@@ -40,11 +41,16 @@ class StepReservation:
 
         Raises:
             DBOSException: It was used already, or this is not the body of its workflow.
+            RuntimeError: A coroutine function while an event loop runs in this thread; use `run_async` there.
         """
+        if inspect.iscoroutinefunction(function):
+            refuse_running_loop("run_step")
         self._use()
         spec = spec_of(options, function)
         check_spec(spec, is_async=False)
-        return step_sync(spec, functools.partial(function, *args, **kwargs), self.step_id)
+        return step_sync(
+            spec, functools.partial(run_plainly, function, *args, **kwargs), self.step_id
+        )
 
     async def run_async(
         self, options: StepOptions | None, function: Callable[..., Any], *args: Any, **kwargs: Any
@@ -76,3 +82,14 @@ def as_coroutine(
         return await asyncio.to_thread(function, *args, **kwargs)
 
     return call
+
+
+def run_plainly(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a function; a coroutine function runs on the background loop, and this thread waits for it."""
+    if not inspect.iscoroutinefunction(function):
+        return function(*args, **kwargs)
+    runtime = find_runtime()
+    if runtime is None:
+        return asyncio.run(function(*args, **kwargs))
+    loop = runtime.engine.loop.get()
+    return asyncio.run_coroutine_threadsafe(function(*args, **kwargs), loop).result()

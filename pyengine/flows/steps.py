@@ -80,6 +80,7 @@ def _attempts(
             run=run,
             timeout=spec.timeout_seconds,
             preemptible=spec.preemptible,
+            name=spec.name,
         )
         try:
             return (yield invoke)

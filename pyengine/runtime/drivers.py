@@ -145,7 +145,7 @@ class Drivers:
                     f"Workflow {effect.run.workflow_id} is cancelled. Aborting step."
                 )
             )
-        raise DBOSStepTimeoutError(_name_of(effect), effect.timeout or 0.0)
+        raise DBOSStepTimeoutError(effect.name, effect.timeout or 0.0)
 
     def _await(self, effect: Await) -> list[Any]:
         deadline = _deadline(effect)
@@ -234,10 +234,6 @@ def _end_of(run: WorkflowRun) -> Await:
         return calls.await_workflows(workflow_ids=[run.workflow_id], channel=channel)
 
     return Await(call, [WaitFor("result", run.workflow_id)])
-
-
-def _name_of(effect: Invoke) -> str:
-    return getattr(effect.function, "step_name", effect.function.__qualname__)
 
 
 def _deadline(effect: Await) -> float:
