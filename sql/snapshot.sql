@@ -215,6 +215,8 @@ CREATE FUNCTION pyengine._answer_finishes(requests json, finished integer[]) RET
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 begin
     return query
@@ -247,6 +249,8 @@ CREATE FUNCTION pyengine._answer_starts(requests json, created text[], full_item
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 begin
     return query
@@ -306,6 +310,8 @@ CREATE FUNCTION pyengine._answer_steps(requests json) RETURNS SETOF pyengine.ste
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 begin
     return query
@@ -740,6 +746,8 @@ CREATE FUNCTION pyengine._lease_workflows(workflow_ids text[], executor_id bigin
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
     v_now timestamptz := pyengine.now();
@@ -1060,6 +1068,8 @@ CREATE FUNCTION pyengine._prepare_enqueue(requests json) RETURNS integer[]
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
     v_queue_name text;
@@ -1254,6 +1264,8 @@ CREATE FUNCTION pyengine._return_work() RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
     v_finished bigint[];
@@ -1643,6 +1655,8 @@ CREATE FUNCTION pyengine.await_work(executor_id bigint, channel text, queue_name
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
     v_now timestamptz := pyengine.now();
@@ -1677,6 +1691,8 @@ CREATE FUNCTION pyengine.await_workflows(workflow_ids text[], channel text DEFAU
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
     v_waiting bigint[];
