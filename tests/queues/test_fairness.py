@@ -75,7 +75,7 @@ def test_work_with_and_without_a_key_takes_turns(sql: Session) -> None:
         enqueue(sql, request("users", f"keyed-{number}", partition_key=f"{number}", is_serial=True))
         enqueue(sql, request("users", f"free-{number}"))
     executor = register(sql)
-    kinds = []
+    kinds: list[str] = []
 
     for _ in range(8):
         claimed = claim(sql, executor, 5)
