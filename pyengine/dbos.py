@@ -19,6 +19,7 @@ from pyengine.handles import Handle, HandleAsync, WorkflowHandle, WorkflowHandle
 from pyengine.listing import Listing
 from pyengine.management import Management
 from pyengine.messaging import Messaging
+from pyengine.publishing import Publishing
 from pyengine.queueing import Queueing
 from pyengine.reservations import StepReservation, as_coroutine, run_plainly, spec_of
 from pyengine.statements import sql_step
@@ -89,7 +90,7 @@ class _Properties(type):
         return get_runtime("DBOS.executor_id").engine.options.executor_name
 
 
-class DBOS(Listing, Management, Messaging, Queueing, metaclass=_Properties):
+class DBOS(Listing, Management, Messaging, Publishing, Queueing, metaclass=_Properties):
     """The engine of this process.
 
     Args:

@@ -1,8 +1,8 @@
-"""The part of `DBOS` with which workflows talk and wait: messages, events, streams, sleep; sync and async twins."""
+"""The part of `DBOS` with which workflows send, receive and sleep; sync and async twins."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +13,9 @@ from pyengine.effects import Flow
 from pyengine.errors import DBOSException
 from pyengine.execution import Runtime
 from pyengine.flows import messages as flows
-from pyengine.flows.messages import Sender
-from pyengine.flows.steps import record_operation
 from pyengine.runs import WorkflowRun
+from pyengine.senders import DEFAULT_FORMAT, maybe_sender, payload_tag
 from pyengine.serialization import WorkflowSerializationFormat
-from pyengine.streams import offset_value, stream_items
-
-DEFAULT_FORMAT = WorkflowSerializationFormat.DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +30,7 @@ class SendMessage:
 
 
 class Messaging:
-    """The part of `DBOS` with which workflows talk and wait."""
+    """The part of `DBOS` with which workflows send, receive and sleep."""
 
     @classmethod
     def sleep(cls, seconds: float) -> None:
@@ -151,230 +147,16 @@ class Messaging:
         """
         refuse_running_loop("recv")
         run = _body("DBOS.recv")
-        first = _two_step_ids(run)
+        first = run.next_step_ids(2)
         return get_runtime("DBOS.recv").run(flows.receive(run, first, topic, timeout_seconds))
 
     @classmethod
     async def recv_async(cls, topic: str | None = None, timeout_seconds: float = 60) -> Any:
         """As `recv`."""
         run = _body("DBOS.recv_async")
-        first = _two_step_ids(run)
+        first = run.next_step_ids(2)
         runtime = get_runtime("DBOS.recv_async")
         return await runtime.run_async(flows.receive(run, first, topic, timeout_seconds))
-
-    @classmethod
-    def set_event(
-        cls,
-        key: str,
-        value: Any,
-        *,
-        serialization_type: WorkflowSerializationFormat = DEFAULT_FORMAT,
-    ) -> None:
-        """Publish a value of this workflow under a key; the last one counts. In a workflow or step.
-
-        Raises:
-            DBOSException: Called outside workflows.
-        """
-        refuse_running_loop("set_event")
-        runtime = get_runtime("DBOS.set_event")
-        runtime.run(_set_event(runtime, key, value, serialization_type))
-
-    @classmethod
-    async def set_event_async(
-        cls,
-        key: str,
-        value: Any,
-        *,
-        serialization_type: WorkflowSerializationFormat = DEFAULT_FORMAT,
-    ) -> None:
-        """As `set_event`."""
-        runtime = get_runtime("DBOS.set_event_async")
-        await runtime.run_async(_set_event(runtime, key, value, serialization_type))
-
-    @classmethod
-    def get_event(
-        cls,
-        workflow_id: str,
-        key: str,
-        timeout_seconds: float = 60,
-        *,
-        shard_key: str | None = None,
-    ) -> Any:
-        """The value that a workflow published, waited for; None after the timeout. The workflow need not exist yet."""
-        del shard_key
-        refuse_running_loop("get_event")
-        runtime = get_runtime("DBOS.get_event")
-        return runtime.run(_get_event(runtime, workflow_id, key, timeout_seconds))
-
-    @classmethod
-    async def get_event_async(
-        cls,
-        workflow_id: str,
-        key: str,
-        timeout_seconds: float = 60,
-        *,
-        shard_key: str | None = None,
-    ) -> Any:
-        """As `get_event`."""
-        del shard_key
-        runtime = get_runtime("DBOS.get_event_async")
-        return await runtime.run_async(_get_event(runtime, workflow_id, key, timeout_seconds))
-
-    @classmethod
-    def get_all_events(cls, workflow_id: str, *, shard_key: str | None = None) -> dict[str, Any]:
-        """The last values of all events of a workflow."""
-        del shard_key
-        refuse_running_loop("get_all_events")
-        runtime = get_runtime("DBOS.get_all_events")
-        return runtime.run(_all_events(runtime, workflow_id))
-
-    @classmethod
-    async def get_all_events_async(
-        cls, workflow_id: str, *, shard_key: str | None = None
-    ) -> dict[str, Any]:
-        """As `get_all_events`."""
-        del shard_key
-        runtime = get_runtime("DBOS.get_all_events_async")
-        return await runtime.run_async(_all_events(runtime, workflow_id))
-
-    @classmethod
-    def write_stream(
-        cls,
-        key: str,
-        value: Any,
-        *,
-        serialization_type: WorkflowSerializationFormat = DEFAULT_FORMAT,
-    ) -> None:
-        """Append a value to a stream of this workflow; it can be read at once. In a workflow or step."""
-        refuse_running_loop("write_stream")
-        runtime = get_runtime("DBOS.write_stream")
-        runtime.run(_append(runtime, key, value, serialization_type))
-
-    @classmethod
-    async def write_stream_async(
-        cls,
-        key: str,
-        value: Any,
-        *,
-        serialization_type: WorkflowSerializationFormat = DEFAULT_FORMAT,
-    ) -> None:
-        """As `write_stream`."""
-        runtime = get_runtime("DBOS.write_stream_async")
-        await runtime.run_async(_append(runtime, key, value, serialization_type))
-
-    @classmethod
-    def close_stream(cls, key: str) -> None:
-        """End a stream of this workflow: readers stop here."""
-        refuse_running_loop("close_stream")
-        runtime = get_runtime("DBOS.close_stream")
-        runtime.run(
-            flows.append(_sender("DBOS.close_stream"), key, None, runtime.codec.default_tag)
-        )
-
-    @classmethod
-    async def close_stream_async(cls, key: str) -> None:
-        """As `close_stream`."""
-        runtime = get_runtime("DBOS.close_stream_async")
-        sender = _sender("DBOS.close_stream_async")
-        await runtime.run_async(flows.append(sender, key, None, runtime.codec.default_tag))
-
-    @classmethod
-    def read_stream(
-        cls,
-        workflow_id: str,
-        key: str,
-        *,
-        offset: int = 0,
-        polling_interval_sec: float | None = None,
-        timeout_seconds: float | None = None,
-        shard_key: str | None = None,
-    ) -> Generator[Any, None, None]:
-        """The values of a stream as they come, until it is closed or its workflow has ended.
-
-        Args:
-            workflow_id: The writing workflow.
-            key: The stream.
-            offset: The first value's position.
-            polling_interval_sec: Accepted for compatibility; readers are woken.
-            timeout_seconds: The longest wait for one value.
-            shard_key: Accepted for compatibility.
-
-        Raises:
-            DBOSNonExistentWorkflowError: The workflow does not exist.
-            DBOSStreamTimeoutError: A value took too long.
-            ValueError: An argument is out of range.
-        """
-        del shard_key
-        refuse_running_loop("read_stream")
-        runtime = get_runtime("DBOS.read_stream")
-        items = stream_items(
-            runtime, workflow_id, key, offset, timeout_seconds, polling_interval_sec
-        )
-        while True:
-            item = runtime.run(items.next())
-            if item is None:
-                return
-            yield item[0]
-
-    @classmethod
-    async def read_stream_async(
-        cls,
-        workflow_id: str,
-        key: str,
-        *,
-        offset: int = 0,
-        polling_interval_sec: float | None = None,
-        timeout_seconds: float | None = None,
-        shard_key: str | None = None,
-    ) -> AsyncGenerator[Any, None]:
-        """As `read_stream`."""
-        del shard_key
-        runtime = get_runtime("DBOS.read_stream_async")
-        items = stream_items(
-            runtime, workflow_id, key, offset, timeout_seconds, polling_interval_sec
-        )
-        while True:
-            item = await runtime.run_async(items.next())
-            if item is None:
-                return
-            yield item[0]
-
-    @classmethod
-    def read_stream_offset(
-        cls,
-        workflow_id: str,
-        key: str,
-        offset: int,
-        *,
-        polling_interval_sec: float | None = None,
-        timeout_seconds: float | None = None,
-        shard_key: str | None = None,
-    ) -> Any:
-        """The value of a stream at a position, waited for. See `read_stream`."""
-        del shard_key
-        refuse_running_loop("read_stream_offset")
-        runtime = get_runtime("DBOS.read_stream_offset")
-        return runtime.run(
-            offset_value(runtime, workflow_id, key, offset, timeout_seconds, polling_interval_sec)
-        )
-
-    @classmethod
-    async def read_stream_offset_async(
-        cls,
-        workflow_id: str,
-        key: str,
-        offset: int,
-        *,
-        polling_interval_sec: float | None = None,
-        timeout_seconds: float | None = None,
-        shard_key: str | None = None,
-    ) -> Any:
-        """As `read_stream_offset`."""
-        del shard_key
-        runtime = get_runtime("DBOS.read_stream_offset_async")
-        return await runtime.run_async(
-            offset_value(runtime, workflow_id, key, offset, timeout_seconds, polling_interval_sec)
-        )
 
 
 def _sleeper(what: str) -> WorkflowRun:
@@ -391,34 +173,6 @@ def _body(what: str) -> WorkflowRun:
     return run
 
 
-def _two_step_ids(run: WorkflowRun) -> int:
-    """Draw two numbers in a row: of the outcome, and of the wait's end."""
-    return run.next_step_ids(2)
-
-
-def _sender(what: str) -> Sender:
-    sender = _maybe_sender()
-    if sender is None:
-        raise DBOSException(f"{what} works only in a workflow or step")
-    return sender
-
-
-def _maybe_sender() -> Sender | None:
-    scope = current_scope()
-    if scope is None:
-        return None
-    if scope.step is not None:
-        return Sender(scope.run, scope.step.step_id, is_step=True)
-    return Sender(scope.run, scope.run.next_step_id(), is_step=False)
-
-
-def _tag(runtime: Runtime, given: WorkflowSerializationFormat) -> str:
-    scope = current_scope()
-    if given is not DEFAULT_FORMAT or scope is None:
-        return runtime.codec.tag_for(given)
-    return scope.run.serialization
-
-
 def _send(
     runtime: Runtime,
     mail: Sequence[SendMessage],
@@ -427,7 +181,7 @@ def _send(
     is_bulk: bool,
     to_forks: bool,
 ) -> Flow[None]:
-    tag = _tag(runtime, serialization_type)
+    tag = payload_tag(runtime, serialization_type)
     documents = [
         message_document(
             destination_id=each.destination_id,
@@ -438,32 +192,4 @@ def _send(
         )
         for each in mail
     ]
-    return flows.send(documents, _maybe_sender(), is_bulk=is_bulk, send_to_forks=to_forks)
-
-
-def _set_event(
-    runtime: Runtime, key: str, value: Any, serialization_type: WorkflowSerializationFormat
-) -> Flow[None]:
-    tag = _tag(runtime, serialization_type)
-    text = runtime.codec.encode(value, tag, what="value")
-    return flows.set_event(_sender("DBOS.set_event"), key, text, tag)
-
-
-def _get_event(runtime: Runtime, workflow_id: str, key: str, timeout_seconds: float) -> Flow[Any]:
-    run = current_run()
-    if run is None:
-        return flows.find_event(workflow_id, key, timeout_seconds, runtime.codec)
-    return flows.receive_event(run, _two_step_ids(run), workflow_id, key, timeout_seconds)
-
-
-def _all_events(runtime: Runtime, workflow_id: str) -> Flow[dict[str, Any]]:
-    run, flow = current_run(), flows.list_events(workflow_id, runtime.codec)
-    return flow if run is None else record_operation(run, "DBOS.get_events", flow)
-
-
-def _append(
-    runtime: Runtime, key: str, value: Any, serialization_type: WorkflowSerializationFormat
-) -> Flow[None]:
-    tag = _tag(runtime, serialization_type)
-    text = runtime.codec.encode(value, tag, what="value")
-    return flows.append(_sender("DBOS.write_stream"), key, text, tag)
+    return flows.send(documents, maybe_sender(), is_bulk=is_bulk, send_to_forks=to_forks)

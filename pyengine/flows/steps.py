@@ -149,9 +149,7 @@ def record_error(
     raise error
 
 
-def store_recorded(
-    run: WorkflowRun, name: str, step_id: int, recorded: Recorded
-) -> Flow[Recorded]:
+def store_recorded(run: WorkflowRun, name: str, step_id: int, recorded: Recorded) -> Flow[Recorded]:
     """Record an output that is stored elsewhere already, as it is stored; the outcome that holds."""
     answer: StepAnswer | None = yield calls.record_step(
         workflow_id=run.workflow_id,
