@@ -14,8 +14,9 @@ from pyengine.context import (
     check_workflow_id,
 )
 from pyengine.errors import DBOSException
-from pyengine.execution import Prepared, Runtime
+from pyengine.execution import Runtime
 from pyengine.flows.workflows import Placement, Target
+from pyengine.preparation import Prepared
 from pyengine.runs import Identity
 
 # As `DBOS.workflow` has it by default: the function that runs is not known here.

@@ -5,50 +5,40 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import uuid
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from pyengine.context import (
-    ChosenID,
     Scope,
-    current_options,
     current_run,
-    current_scope,
     entered,
-    take_chosen_id,
 )
 from pyengine.database import calls
 from pyengine.database.rows import ClaimedWorkflow, WorkflowRow
 from pyengine.effects import Flow
 from pyengine.errors import (
     DBOSBaseException,
-    DBOSException,
     DBOSNonExistentWorkflowError,
     DBOSWorkflowFunctionNotFoundError,
 )
 from pyengine.flows.steps import record_operation
 from pyengine.flows.workflows import (
     Application,
-    Placement,
     Started,
-    StartRequest,
-    Target,
     await_result,
     record_result,
     run_workflow,
     start_workflow,
     start_write,
 )
+from pyengine.preparation import Preparation, Prepared, recorded_child
 from pyengine.registry import RegisteredWorkflow, Registry
-from pyengine.runs import Identity, WorkflowRun, run_of
+from pyengine.runs import WorkflowRun, run_of
 from pyengine.runtime.engine import Engine
 from pyengine.runtime.local import LocalRun
 from pyengine.runtime.transactions import Transactions
 from pyengine.serialization import Codec
 from pyengine.status import WorkflowStatus, status_of
-from pyengine.workflow_ids import generate_workflow_id
 
 T = TypeVar("T")
 _logger = logging.getLogger("pyengine")
@@ -56,18 +46,7 @@ _logger = logging.getLogger("pyengine")
 GET_STATUS = "DBOS.getStatus"
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A workflow that is about to start: nothing is stored yet."""
-
-    request: StartRequest
-    run: WorkflowRun
-    body: Callable[[], Any]
-    parent: WorkflowRun | None
-    step_id: int | None
-
-
-class Runtime:
+class Runtime(Preparation):
     """The launched engine with what the Python side adds: the codec, the registry, the application."""
 
     def __init__(
@@ -78,10 +57,8 @@ class Runtime:
         application: Application,
         transactions: Transactions,
     ) -> None:
+        super().__init__(registry, codec, application)
         self.engine = engine
-        self.registry = registry
-        self.codec = codec
-        self.application = application
         self.transactions = transactions
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -92,84 +69,6 @@ class Runtime:
     async def run_async(self, flow: Flow[T]) -> T:
         """Run a flow on the running loop."""
         return await self.engine.drivers.run_async(flow)
-
-    def prepare(
-        self,
-        workflow: RegisteredWorkflow,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        placement: Placement | None = None,
-        app_version: str | None = None,
-        *,
-        is_independent: bool = False,
-    ) -> Prepared:
-        """Number, name and encode a start, or with a placement an enqueue; nothing is stored when this raises.
-
-        Raises:
-            AssertionError: Called inside a step.
-            DBOSSerializationError: An argument can't be stored.
-        """
-        chosen = take_chosen_id()
-        target, stored_args = self.registry.target(workflow, args)
-        prepared = self.prepare_by_name(
-            target,
-            stored_args,
-            kwargs,
-            placement,
-            tag=workflow.serialization,
-            app_version=app_version,
-            chosen=chosen,
-            is_independent=is_independent,
-        )
-        return replace(prepared, body=_body(workflow, prepared.run, args, kwargs))
-
-    def prepare_by_name(
-        self,
-        target: Target,
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        placement: Placement | None,
-        *,
-        tag: str | None = None,
-        app_version: str | None = None,
-        chosen: ChosenID | None = None,
-        identity: Identity | None = None,
-        is_independent: bool = False,
-    ) -> Prepared:
-        """As `prepare`, for a function that need not be registered here.
-
-        An independent workflow is no child of the calling one, whose steps may start it too.
-        """
-        parent = None if is_independent else _starting_run(target.name)
-        tag = tag or self.codec.default_tag
-        inputs = self.codec.encode_arguments(args, dict(kwargs), tag)
-        step_id = None if parent is None else parent.next_step_id()
-        request = StartRequest(
-            workflow_id=_workflow_id(chosen, parent, step_id),
-            target=target,
-            application=self._application(app_version),
-            inputs=inputs,
-            serialization=tag,
-            lease_token=None if placement is not None else str(uuid.uuid4()),
-            identity=identity or _identity(parent),
-            reject_known_id=chosen is not None and chosen.reuse_policy == "reject",
-            placement=placement,
-        )
-        run = WorkflowRun(
-            workflow_id=request.workflow_id,
-            name=target.name,
-            lease_token=request.lease_token or "",
-            codec=self.codec,
-            serialization=tag,
-            identity=request.identity,
-        )
-        return Prepared(request, run, _no_body, parent, step_id)
-
-    def _application(self, version: str | None) -> Application:
-        """The application as the starter: a version that was asked for is pinned."""
-        if version is None:
-            return self.application
-        return replace(self.application, version=version, version_is_pinned=True)
 
     def call(self, prepared: Prepared) -> Flow[Any]:
         """A direct call: start, run here, and return the outcome; an existing workflow is waited for."""
@@ -297,7 +196,7 @@ class Runtime:
         return status_of(rows[0], self.codec) if rows else None
 
     def _start(self, prepared: Prepared) -> Flow[Started]:
-        recorded = _recorded_child(prepared)
+        recorded = recorded_child(prepared)
         if recorded is not None:
             return Started(recorded, is_new=False)
         try:
@@ -353,76 +252,6 @@ class Runtime:
             raise
         except BaseException as error:
             _log_end(local.run, error)
-
-
-def _starting_run(name: str) -> WorkflowRun | None:
-    """The run whose body starts a workflow; None outside workflows.
-
-    Raises:
-        AssertionError: A step is running.
-    """
-    scope = current_scope()
-    if scope is not None and scope.step is not None:
-        raise AssertionError(
-            f"workflow {name} was called inside a step: start workflows from the workflow's body"
-        )
-    return current_run()
-
-
-def _no_body() -> Any:
-    raise AssertionError("an enqueued workflow runs where it is claimed")
-
-
-def _workflow_id(chosen: ChosenID | None, parent: WorkflowRun | None, step_id: int | None) -> str:
-    if chosen is not None:
-        return chosen.workflow_id
-    if parent is not None:
-        return f"{parent.workflow_id}-{step_id}"
-    return generate_workflow_id()
-
-
-def _identity(parent: WorkflowRun | None) -> Identity:
-    chosen = current_options().identity
-    if chosen is not None:
-        return chosen
-    return Identity() if parent is None else parent.identity
-
-
-def _body(
-    workflow: RegisteredWorkflow,
-    run: WorkflowRun,
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
-) -> Callable[[], Any]:
-    if not workflow.is_async:
-
-        def body() -> Any:
-            with entered(Scope(run)):
-                return workflow.function(*args, **kwargs)
-
-        return body
-
-    async def body_async() -> Any:
-        with entered(Scope(run)):
-            return await workflow.function(*args, **kwargs)
-
-    return body_async
-
-
-def _recorded_child(prepared: Prepared) -> str | None:
-    """On replay the child that was recorded is the child; a recorded refusal is raised again."""
-    parent, step_id = prepared.parent, prepared.step_id
-    if parent is None or step_id is None:
-        return None
-    recorded = parent.recorded(step_id, prepared.request.target.name)
-    if recorded is None:
-        return None
-    if recorded.child_workflow_id is None:
-        parent.replay(recorded)
-        raise DBOSException(
-            f"step {step_id} of workflow {parent.workflow_id} is not recorded as the start of a workflow"
-        )
-    return recorded.child_workflow_id
 
 
 def _not_found(claimed: ClaimedWorkflow) -> Callable[[], Any]:

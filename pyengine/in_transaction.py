@@ -10,8 +10,9 @@ import psycopg
 from pyengine.database.calls import BATCHES, Call
 from pyengine.database.rows import StartAnswer
 from pyengine.errors import DBOSException, translate
-from pyengine.execution import Prepared, Runtime
+from pyengine.execution import Runtime
 from pyengine.flows.workflows import start_error, start_write
+from pyengine.preparation import Prepared
 
 
 def run_in_transaction(connection: Any, runtime: Runtime, prepared: Prepared) -> str:

@@ -18,9 +18,10 @@ from pyengine.decorators import registered_workflow
 from pyengine.effects import Effect, Flow
 from pyengine.enqueue_options import placement_of
 from pyengine.errors import DBOSException
-from pyengine.execution import Prepared, Runtime
+from pyengine.execution import Runtime
 from pyengine.handles import Handle, HandleAsync, WorkflowHandle, WorkflowHandleAsync
 from pyengine.in_transaction import run_in_transaction
+from pyengine.preparation import Prepared
 from pyengine.queue_limits import (
     QueueLimits,
     QueueRateLimit,

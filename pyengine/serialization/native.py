@@ -173,7 +173,7 @@ def _is_plain(value: object, depth: int) -> bool:
                 return False
         return True
     if type(value) is list:
-        for item in value:
+        for item in value:  # noqa: SIM110 - a generator would cost more than the check
             if type(item) not in _SCALARS and not _is_plain(item, depth + 1):
                 return False
         return True
