@@ -55,36 +55,51 @@ def configure(config: DBOSConfig | None) -> None:
 
 def launch() -> None:
     """See `DBOS.launch`."""
-    if _Process.settings is None:
+    settings = _Process.settings
+    if settings is None:
         raise DBOSException(
             'DBOS.launch was called before DBOS was constructed: call DBOS(config={"name": "my-app"}) first'
         )
     if find_runtime() is not None:
         _logger.warning("DBOS.launch was called twice; the second call has no effect")
         return
-    url = database_url(_Process.settings)
+    url = database_url(settings)
     with _readable_errors():
-        with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
-            if _Process.settings.run_migrations:
-                engine_schema.migrate(connection, schema=_Process.settings.schema)
-            else:
-                engine_schema.verify(connection, _Process.settings.schema)
-        _prepare_application(_Process.settings)
-        _check_statements(_Process.settings, url)
-        runtime = _runtime(_Process.settings, url)
-        declared.register_all(runtime)
-        runtime.engine.launch()
-    if _Process.settings.max_payload_bytes != _DEFAULT_MAX_PAYLOAD_BYTES:
-        size = _Process.settings.max_payload_bytes
-        runtime.engine.gateway.run(calls.set_max_payload_bytes(max_payload_bytes=size))
+        _prepare_database(settings, url)
+        runtime = _runtime(settings, url)
+        try:
+            _prepare_engine(settings, runtime)
+            runtime.engine.launch()
+        except BaseException:
+            runtime.engine.destroy(0)
+            raise
     registry.on_change = runtime.engine.functions_changed
     set_runtime(runtime)
     _logger.info(
         "%s launched (version %s, executor %s)",
-        _Process.settings.name,
+        settings.name,
         runtime.application.version,
         runtime.engine.executor_id,
     )
+
+
+def _prepare_database(settings: Settings, url: str) -> None:
+    """Bring the schema up to date, or check that it is; and show the server what was declared."""
+    with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+        if settings.run_migrations:
+            engine_schema.migrate(connection, schema=settings.schema)
+        else:
+            engine_schema.verify(connection, settings.schema)
+    _prepare_application(settings)
+    _check_statements(settings, url)
+
+
+def _prepare_engine(settings: Settings, runtime: Runtime) -> None:
+    """Make known what the application configures and declares, before any work is claimed."""
+    if settings.max_payload_bytes != _DEFAULT_MAX_PAYLOAD_BYTES:
+        size = settings.max_payload_bytes
+        runtime.engine.gateway.run(calls.set_max_payload_bytes(max_payload_bytes=size))
+    declared.register_all(runtime)
 
 
 def destroy(timeout: float, *, destroy_registry: bool) -> None:

@@ -135,6 +135,12 @@ class Queueing:
         get_runtime("DBOS.pause_queue").run(_rows(queue_calls.pause_queue(queue_name=name)))
 
     @classmethod
+    async def pause_queue_async(cls, name: str) -> None:
+        """As `pause_queue`."""
+        runtime = get_runtime("DBOS.pause_queue_async")
+        await runtime.run_async(_rows(queue_calls.pause_queue(queue_name=name)))
+
+    @classmethod
     def resume_queue(cls, name: str) -> None:
         """Hand out work of a paused queue again.
 
@@ -142,6 +148,12 @@ class Queueing:
             DBOSException: There is no queue of that name.
         """
         get_runtime("DBOS.resume_queue").run(_rows(queue_calls.resume_queue(queue_name=name)))
+
+    @classmethod
+    async def resume_queue_async(cls, name: str) -> None:
+        """As `resume_queue`."""
+        runtime = get_runtime("DBOS.resume_queue_async")
+        await runtime.run_async(_rows(queue_calls.resume_queue(queue_name=name)))
 
     @classmethod
     def listen_queues(cls, names: Sequence[str]) -> None:

@@ -54,7 +54,8 @@ class Dispatcher:
         """Claim no more."""
         self._stopping = True
         self._work.set()
-        self._thread.join(10)
+        if self._thread.ident is not None:
+            self._thread.join(10)
 
     def wake(self) -> None:
         """There may be work."""

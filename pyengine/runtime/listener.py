@@ -60,7 +60,8 @@ class Listener:
         """End the session and the thread."""
         self._stopping.set()
         self._wake_in.send(b"x")
-        self._thread.join(10)
+        if self._thread.ident is not None:
+            self._thread.join(10)
         self._wake_in.close()
         self._wake_out.close()
 

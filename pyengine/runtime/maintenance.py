@@ -53,7 +53,8 @@ class Maintenance:
         """End the thread."""
         self._stopping = True
         self._hurry.set()
-        self._thread.join(10)
+        if self._thread.ident is not None:
+            self._thread.join(10)
 
     def hurry(self) -> None:
         """Tick now: the listening session is a new one, or the executor seems to be lost."""

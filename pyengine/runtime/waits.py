@@ -100,7 +100,8 @@ class Waits:
             self._closed = True
             self._changed.notify()
         self.wake_all()
-        self._thread.join(10)
+        if self._thread.ident is not None:
+            self._thread.join(10)
 
     def open(self, wanted: Sequence[WaitFor]) -> Ticket:
         """Begin to wait for the first of these."""

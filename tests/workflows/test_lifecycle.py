@@ -323,3 +323,18 @@ def test_the_version_and_the_executors_name_can_be_asked_for(launch: Launch) -> 
     status = DBOS.get_workflow_status("version")
     assert status is not None
     assert (status.app_version, status.application_name) == ("1.2.3", "test-app")
+
+
+def test_a_launch_that_fails_leaves_nothing_running(
+    sql: psycopg.Connection[Any], launch: Callable[..., None]
+) -> None:
+    threads = set(threading.enumerate())
+    try:
+        sql.execute("alter function pyengine.register_executor rename to register_nobody")
+        with pytest.raises(psycopg.errors.UndefinedFunction):
+            launch()
+    finally:
+        sql.execute("alter function pyengine.register_nobody rename to register_executor")
+
+    assert set(threading.enumerate()) <= threads
+    launch()
