@@ -6,8 +6,8 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
+from concurrent.futures import Future, InvalidStateError
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Literal
 
@@ -41,8 +41,14 @@ class LocalRun:
 
     def succeed(self, output: Any) -> Any:
         """The run has ended with this output."""
-        self.outcome.set_result(output)
+        with suppress(InvalidStateError):  # it was superseded: nobody waits for it any more
+            self.outcome.set_result(output)
         return output
+
+    def lose(self) -> None:
+        """Another run has taken over: who waits here asks the database, and this run may write nothing more."""
+        self.run.end(DBOSWorkflowConflictIDError(self.run.workflow_id))
+        self._fail(LostRun())
 
     def __exit__(
         self,
@@ -52,14 +58,18 @@ class LocalRun:
     ) -> Literal[False]:
         self._runs.end(self)
         if isinstance(error, Exception):
-            self.outcome.set_exception(error)
+            self._fail(error)
         elif error is not None:
-            self.outcome.set_exception(LostRun())
+            self._fail(LostRun())
             if isinstance(error, DBOSBaseException):
                 _logger.info("a run of workflow %s ended: %s", self.run.workflow_id, error)
             else:
                 self._runs.interrupted(self.run)
         return False
+
+    def _fail(self, error: Exception) -> None:
+        with suppress(InvalidStateError):  # it was superseded
+            self.outcome.set_exception(error)
 
 
 class LocalRuns:
@@ -87,10 +97,13 @@ class LocalRuns:
         return self._busy
 
     def begin(self, local: LocalRun) -> None:
-        """A run begins."""
+        """A run begins; an earlier run of the same workflow has lost it."""
         with self._lock:
+            earlier = self._runs.get(local.run.workflow_id)
             self._runs[local.run.workflow_id] = local
             self._busy += local.run.is_claimed
+        if earlier is not None:
+            earlier.lose()
 
     def end(self, local: LocalRun) -> None:
         """A run ends; a later run of the same workflow stays."""

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ effects: list[str] = []
 
 PROGRAM = """
 import sys
+import threading
 from pyengine import DBOS, SetWorkflowID
 
 @DBOS.step()
@@ -142,6 +144,32 @@ def test_a_run_that_lost_its_lease_while_it_was_silent_writes_nothing_more(
 
     assert handle.get_result() == "successor"
     assert [step["output"] for step in DBOS.list_workflow_steps("silent")] == ["successor"]
+
+
+def test_who_waits_for_a_run_that_was_superseded_gets_the_successors_result(
+    launch: Launch, sql: Connection
+) -> None:
+    gate, runs, results = Gate(), [], []
+
+    @DBOS.workflow()
+    def superseded() -> int:
+        runs.append(1)
+        if len(runs) == 1:
+            gate.pass_through()
+        return len(runs)
+
+    launch()
+    with SetWorkflowID("superseded"):
+        handle = DBOS.start_workflow(superseded)
+    gate.reached.wait()
+    waiting = threading.Thread(target=lambda: results.append(handle.get_result()))
+    waiting.start()
+    DBOS.resume_workflow("superseded")
+    waiting.join(PATIENCE_SECONDS / 2)
+    seen = list(results)
+    gate.open.set()
+
+    assert seen == [2]
 
 
 def test_an_executor_that_was_declared_dead_registers_anew_and_goes_on(
