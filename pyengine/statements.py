@@ -127,14 +127,14 @@ class SqlStep:
     def execute(self, values: list[str | None]) -> Encoded:
         """Run the statement in the running transaction, without its checkpoint."""
         cursor = RawCursor(cast("StepConnection", require_transaction(self.name).connection))
-        cursor.execute(self._plain_text(), values)
+        cursor.execute(self._plain_text().encode(), values)
         return self._result(cursor.rowcount, cursor.fetchone() if cursor.description else None)
 
     async def execute_async(self, values: list[str | None]) -> Encoded:
         """As `execute`, for coroutines."""
         connection = cast("AsyncStepConnection", require_transaction(self.name).connection)
         cursor = AsyncRawCursor(connection)
-        await cursor.execute(self._plain_text(), values)
+        await cursor.execute(self._plain_text().encode(), values)
         row = await cursor.fetchone() if cursor.description else None
         return self._result(cursor.rowcount, row)
 

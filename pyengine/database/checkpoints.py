@@ -29,6 +29,11 @@ class Statement:
     text: str
     values: Sequence[object]
 
+    @property
+    def query(self) -> bytes:
+        """The text as psycopg takes it when it is not a literal of the source."""
+        return self.text.encode()
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoints:

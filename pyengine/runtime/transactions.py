@@ -38,8 +38,6 @@ from pyengine.runtime.open_transaction import Transaction, running
 from pyengine.runtime.retries import Retries
 from pyengine.sqlstates import retry_policy_of
 
-_MAX_PIPELINED_CHARACTERS = 8_000
-
 
 class Transactions:
     """The application's database: its connections, for threads and for event loops, and where checkpoints go.
@@ -125,10 +123,10 @@ class Attempt:
         try:
             if self.database.checkpoints.is_separate:
                 find = self.database.checkpoints.find(self.run.workflow_id, self.step_id)
-                row = RawCursor(connection).execute(find.text, find.values).fetchone()
+                row = RawCursor(connection).execute(find.query, find.values).fetchone()
                 if row is not None:
                     return self._found(row)
-            connection.execute(self._begin(), prepare=False)
+            connection.execute(self._begin().encode(), prepare=False)
             began = time.perf_counter()
             with running(transaction, connection):
                 output = self.function(*arguments)
@@ -155,11 +153,11 @@ class Attempt:
         try:
             if self.database.checkpoints.is_separate:
                 find = self.database.checkpoints.find(self.run.workflow_id, self.step_id)
-                cursor = await AsyncRawCursor(connection).execute(find.text, find.values)
+                cursor = await AsyncRawCursor(connection).execute(find.query, find.values)
                 row = await cursor.fetchone()
                 if row is not None:
                     return self._found(row)
-            await connection.execute(self._begin(), prepare=False)
+            await connection.execute(self._begin().encode(), prepare=False)
             began = time.perf_counter()
             with running(transaction, connection):
                 output = await self.function(*arguments)
@@ -201,13 +199,7 @@ class Attempt:
         )
 
     def _store(self, connection: StepConnection, session: Any, checkpoint: Statement) -> None:
-        cursor = RawCursor(connection)
-        if session is None and self._fits_in_pipeline(checkpoint):
-            with connection.pipeline():
-                cursor.execute(checkpoint.text, checkpoint.values)
-                connection.commit()
-            return
-        cursor.execute(checkpoint.text, checkpoint.values)
+        RawCursor(connection).execute(checkpoint.query, checkpoint.values)
         if self.database.checkpoints.is_separate:
             self.database.gateway.run(self._lease_check())
         (session or connection).commit()
@@ -215,25 +207,10 @@ class Attempt:
     async def _store_async(
         self, connection: AsyncStepConnection, session: Any, checkpoint: Statement
     ) -> None:
-        cursor = AsyncRawCursor(connection)
-        if session is None and self._fits_in_pipeline(checkpoint):
-            async with connection.pipeline():
-                await cursor.execute(checkpoint.text, checkpoint.values)
-                await connection.commit()
-            return
-        await cursor.execute(checkpoint.text, checkpoint.values)
+        await AsyncRawCursor(connection).execute(checkpoint.query, checkpoint.values)
         if self.database.checkpoints.is_separate:
             await self.database.gateway.run_async(self._lease_check())
         await (session or connection).commit()
-
-    def _fits_in_pipeline(self, checkpoint: Statement) -> bool:
-        """Whether the checkpoint and the commit may be one round trip.
-
-        psycopg's pipelines stall on statements that are larger than the socket's buffer.
-        """
-        if self.database.checkpoints.is_separate:
-            return False
-        return sum(len(str(value)) for value in checkpoint.values) <= _MAX_PIPELINED_CHARACTERS
 
     def _lease_check(self) -> calls.Call[None]:
         return calls.check_lease(workflow_id=self.run.workflow_id, lease_token=self.run.lease_token)
