@@ -102,7 +102,7 @@ class Preparation:
             serialization=tag,
             lease_token=None if placement is not None else str(uuid.uuid4()),
             identity=identity or _identity(parent),
-            reject_known_id=chosen is not None and chosen.reuse_policy == "reject",
+            start_token=_start_token(chosen),
             placement=placement,
         )
         run = WorkflowRun(
@@ -146,6 +146,11 @@ def _workflow_id(chosen: ChosenID | None, parent: WorkflowRun | None, step_id: i
     if parent is not None:
         return f"{parent.workflow_id}-{step_id}"
     return generate_workflow_id()
+
+
+def _start_token(chosen: ChosenID | None) -> str | None:
+    """By which a start that must be the first under its id is known again."""
+    return str(uuid.uuid4()) if chosen is not None and chosen.reuse_policy == "reject" else None
 
 
 def _identity(parent: WorkflowRun | None) -> Identity:

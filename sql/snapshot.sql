@@ -256,6 +256,7 @@ begin
     return query
     with request as materialized (
         select r.*, w.workflow_id is not null as is_known, w.status, w.lease_token as current_token,
+            w.start_token as known_start_token,
             w.name as known_name, w.class_name as known_class, w.config_name as known_config, w.queue_name as known_queue,
             p.status as parent_status, p.attempt_count as parent_attempt,
             r.parent_lease_token is not null and p.lease_token is distinct from r.parent_lease_token as is_fenced,
@@ -298,7 +299,9 @@ begin
         r.status, r.known_name, r.known_class, r.known_config, r.known_queue, r.holder_id
     from request r
     where r.refusal is not null or r.is_fenced or not r.is_known
-        or (r.workflow_id <> all (_answer_starts.created) and (r.lease_token is null or r.current_token is distinct from r.lease_token));
+        or (r.workflow_id <> all (_answer_starts.created)
+            and (r.lease_token is null or r.current_token is distinct from r.lease_token)
+            and (r.start_token is null or r.known_start_token is distinct from r.start_token));
 end
 $$;
 
@@ -1330,7 +1333,7 @@ $$;
 COMMENT ON FUNCTION pyengine._session_is_gone(session_pid integer, session_at timestamp with time zone) IS 'Whether an executor''s session has ended while the server ran on.';
 
 
-CREATE FUNCTION pyengine._start_requests(requests json) RETURNS TABLE(workflow_id text, name text, class_name text, config_name text, application_name text, application_version text, version_is_pinned boolean, lease_token uuid, max_attempts integer, queue_name text, priority integer, partition_key text, is_serial boolean, deduplication_id text, delay_ms double precision, parent_workflow_id text, parent_lease_token uuid, parent_step_id integer, step_name text, reject_known_id boolean, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb, timeout_ms double precision, serialization text, inputs json, item integer, refusal text)
+CREATE FUNCTION pyengine._start_requests(requests json) RETURNS TABLE(workflow_id text, name text, class_name text, config_name text, application_name text, application_version text, version_is_pinned boolean, lease_token uuid, start_token uuid, max_attempts integer, queue_name text, priority integer, partition_key text, is_serial boolean, deduplication_id text, delay_ms double precision, parent_workflow_id text, parent_lease_token uuid, parent_step_id integer, step_name text, reject_known_id boolean, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb, timeout_ms double precision, serialization text, inputs json, item integer, refusal text)
     LANGUAGE sql STABLE
     AS $$
     select r.*,
@@ -1348,7 +1351,7 @@ CREATE FUNCTION pyengine._start_requests(requests json) RETURNS TABLE(workflow_i
     from rows from (pg_catalog.json_to_recordset(requests) as (
         workflow_id text, name text, class_name text, config_name text,
         application_name text, application_version text, version_is_pinned boolean,
-        lease_token uuid, max_attempts int,
+        lease_token uuid, start_token uuid, max_attempts int,
         queue_name text, priority int, partition_key text, is_serial boolean, deduplication_id text, delay_ms double precision,
         parent_workflow_id text, parent_lease_token uuid, parent_step_id int, step_name text,
         reject_known_id boolean, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb,
@@ -1949,6 +1952,7 @@ CREATE TABLE pyengine.workflows (
     executor_id bigint,
     executor_name text,
     lease_token uuid,
+    start_token uuid,
     attempt_count integer DEFAULT 0 NOT NULL,
     max_attempts integer,
     queue_name text,
@@ -2004,6 +2008,9 @@ COMMENT ON COLUMN pyengine.workflows.executor_name IS 'The name of that process,
 
 
 COMMENT ON COLUMN pyengine.workflows.lease_token IS 'Random token of the current run; every write of a run must name it. Null when nobody owns the workflow.';
+
+
+COMMENT ON COLUMN pyengine.workflows.start_token IS 'Random token of the call that started it, if that call must know its own start from another''s.';
 
 
 COMMENT ON COLUMN pyengine.workflows.attempt_count IS 'How often a run was started or claimed.';
@@ -3014,7 +3021,7 @@ begin
         insert into pyengine.workflows (
             workflow_id, status, name, class_name, config_name,
             application_name, application_version, version_is_pinned,
-            executor_id, executor_name, lease_token, attempt_count, max_attempts,
+            executor_id, executor_name, lease_token, start_token, attempt_count, max_attempts,
             queue_name, priority, partition_key, is_serial, deduplication_id,
             parent_workflow_id, authenticated_user, assumed_role, authenticated_roles, attributes,
             timeout, deadline_at, delayed_until, created_at, updated_at, started_at,
@@ -3027,7 +3034,7 @@ begin
             r.application_name, r.application_version, coalesce(r.version_is_pinned, false),
             case when r.lease_token is not null then start_workflows.executor_id end,
             case when r.lease_token is not null then v_executor_name end,
-            r.lease_token, (r.lease_token is not null)::int, r.max_attempts,
+            r.lease_token, r.start_token, (r.lease_token is not null)::int, r.max_attempts,
             r.queue_name, coalesce(r.priority, 0), r.partition_key, coalesce(r.is_serial, false), r.deduplication_id,
             r.parent_workflow_id, r.authenticated_user, r.assumed_role,
             case when r.authenticated_roles is not null

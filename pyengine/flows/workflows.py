@@ -88,7 +88,10 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """All there is to say about a workflow that is to start: under a lease, or enqueued."""
+    """All there is to say about a workflow that is to start: under a lease, or enqueued.
+
+    With a start token an id that exists is refused, unless this very call made it: its reply may have been lost.
+    """
 
     workflow_id: str
     target: Target
@@ -97,7 +100,7 @@ class StartRequest:
     serialization: str
     lease_token: str | None
     identity: Identity = NOBODY
-    reject_known_id: bool = False
+    start_token: str | None = None
     placement: Placement | None = None
 
 
@@ -155,7 +158,8 @@ def start_write(
         max_attempts=target.max_attempts,
         parent=_parent(parent, step_id),
         step_name=target.name if parent is not None else None,
-        reject_known_id=request.reject_known_id,
+        reject_known_id=request.start_token is not None,
+        start_token=request.start_token,
         authenticated_user=request.identity.user,
         assumed_role=request.identity.assumed_role,
         authenticated_roles=_roles(request.identity),
@@ -211,7 +215,7 @@ def start_error(
     if answer.refusal is not None:
         error = refusal(answer.refusal, answer.message or "", request.workflow_id)
         return error if parent is None else parent.end(error)
-    if request.reject_known_id:
+    if request.start_token is not None:
         return DBOSWorkflowIDInUseError(request.workflow_id, answer.status or "", answer.name or "")
     difference = request.target.differs_from(answer)
     if difference is not None:

@@ -16,6 +16,7 @@ create table pyengine.workflows (
     executor_id bigint,
     executor_name text,
     lease_token uuid,
+    start_token uuid,
     attempt_count int not null default 0,
     max_attempts int,
 
@@ -77,6 +78,7 @@ comment on column pyengine.workflows.version_is_pinned is 'True when the user na
 comment on column pyengine.workflows.executor_id is 'The process that runs it now, or ran it last.';
 comment on column pyengine.workflows.executor_name is 'The name of that process, which its restarts keep.';
 comment on column pyengine.workflows.lease_token is 'Random token of the current run; every write of a run must name it. Null when nobody owns the workflow.';
+comment on column pyengine.workflows.start_token is 'Random token of the call that started it, if that call must know its own start from another''s.';
 comment on column pyengine.workflows.attempt_count is 'How often a run was started or claimed.';
 comment on column pyengine.workflows.max_attempts is 'Runs allowed before the workflow is dead-lettered; null is no limit.';
 comment on column pyengine.workflows.is_serial is 'Runs one at a time with the others of its partition key, even on a queue without partition limits.';

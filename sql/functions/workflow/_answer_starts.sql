@@ -15,6 +15,7 @@ begin
     return query
     with request as materialized (
         select r.*, w.workflow_id is not null as is_known, w.status, w.lease_token as current_token,
+            w.start_token as known_start_token,
             w.name as known_name, w.class_name as known_class, w.config_name as known_config, w.queue_name as known_queue,
             p.status as parent_status, p.attempt_count as parent_attempt,
             r.parent_lease_token is not null and p.lease_token is distinct from r.parent_lease_token as is_fenced,
@@ -57,7 +58,9 @@ begin
         r.status, r.known_name, r.known_class, r.known_config, r.known_queue, r.holder_id
     from request r
     where r.refusal is not null or r.is_fenced or not r.is_known
-        or (r.workflow_id <> all (_answer_starts.created) and (r.lease_token is null or r.current_token is distinct from r.lease_token));
+        or (r.workflow_id <> all (_answer_starts.created)
+            and (r.lease_token is null or r.current_token is distinct from r.lease_token)
+            and (r.start_token is null or r.known_start_token is distinct from r.start_token));
 end
 $$;
 

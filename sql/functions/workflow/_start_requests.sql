@@ -3,7 +3,7 @@ create or replace function pyengine._start_requests(requests json)
 returns table (
     workflow_id text, name text, class_name text, config_name text,
     application_name text, application_version text, version_is_pinned boolean,
-    lease_token uuid, max_attempts int,
+    lease_token uuid, start_token uuid, max_attempts int,
     queue_name text, priority int, partition_key text, is_serial boolean, deduplication_id text, delay_ms double precision,
     parent_workflow_id text, parent_lease_token uuid, parent_step_id int, step_name text,
     reject_known_id boolean, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb,
@@ -28,7 +28,7 @@ as $$
     from rows from (pg_catalog.json_to_recordset(requests) as (
         workflow_id text, name text, class_name text, config_name text,
         application_name text, application_version text, version_is_pinned boolean,
-        lease_token uuid, max_attempts int,
+        lease_token uuid, start_token uuid, max_attempts int,
         queue_name text, priority int, partition_key text, is_serial boolean, deduplication_id text, delay_ms double precision,
         parent_workflow_id text, parent_lease_token uuid, parent_step_id int, step_name text,
         reject_known_id boolean, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb,

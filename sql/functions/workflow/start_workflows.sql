@@ -56,7 +56,7 @@ begin
         insert into pyengine.workflows (
             workflow_id, status, name, class_name, config_name,
             application_name, application_version, version_is_pinned,
-            executor_id, executor_name, lease_token, attempt_count, max_attempts,
+            executor_id, executor_name, lease_token, start_token, attempt_count, max_attempts,
             queue_name, priority, partition_key, is_serial, deduplication_id,
             parent_workflow_id, authenticated_user, assumed_role, authenticated_roles, attributes,
             timeout, deadline_at, delayed_until, created_at, updated_at, started_at,
@@ -69,7 +69,7 @@ begin
             r.application_name, r.application_version, coalesce(r.version_is_pinned, false),
             case when r.lease_token is not null then start_workflows.executor_id end,
             case when r.lease_token is not null then v_executor_name end,
-            r.lease_token, (r.lease_token is not null)::int, r.max_attempts,
+            r.lease_token, r.start_token, (r.lease_token is not null)::int, r.max_attempts,
             r.queue_name, coalesce(r.priority, 0), r.partition_key, coalesce(r.is_serial, false), r.deduplication_id,
             r.parent_workflow_id, r.authenticated_user, r.assumed_role,
             case when r.authenticated_roles is not null
