@@ -4,44 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
 _logger = logging.getLogger("pyengine")
 
 
+# Threads that are started without hesitation, and for how long a job may wait before more are considered.
+_READY_THREADS = 16
+_PATIENCE_SECONDS = 0.005
+
+
 class ThreadPool:
-    """Runs jobs in threads that are reused; without a limit it never makes a job wait."""
+    """Runs jobs in threads that are reused; without a limit it never makes a job wait for a blocked one.
+
+    Short jobs share a few threads: a job that found none of them free is looked at again after some milliseconds,
+    and gets a new thread if the others are busy with long ones, that is when not each has taken a job meanwhile.
+    """
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
-        self._changed = threading.Condition()
-        self._jobs: deque[Callable[[], None]] = deque()
+        lock = threading.Lock()
+        self._changed = threading.Condition(lock)
+        self._crowded = threading.Condition(lock)
+        self._jobs: deque[tuple[float, Callable[[], None]]] = deque()
         self._idle = 0
         self._threads = 0
+        self._taken = 0
+        self._watcher: threading.Thread | None = None
+        self._is_watching = False
         self._closed = False
 
     def submit(self, job: Callable[[], None]) -> None:
         """Run a job soon; it must not raise."""
         with self._changed:
-            self._jobs.append(job)
+            self._jobs.append((time.monotonic(), job))
             if len(self._jobs) <= self._idle:
                 self._changed.notify()
-            elif self._limit is None or self._threads < self._limit:
+            elif self._threads >= _READY_THREADS:
+                self._watch()
+            elif self._room() > 0:
                 self._start_thread()
-
-    def _start_thread(self) -> None:
-        """Start one more thread. If the system has none left, the job waits for one that is there."""
-        try:
-            threading.Thread(target=self._work, name="pyengine-workflow", daemon=True).start()
-        except RuntimeError:
-            if not self._threads:
-                self._jobs.pop()
-                raise
-            _logger.warning("no further thread can be started; %d jobs wait", len(self._jobs))
-        else:
-            self._threads += 1
 
     def close(self) -> None:
         """Let idle threads end and forget jobs that have not begun."""
@@ -49,6 +55,60 @@ class ThreadPool:
             self._closed = True
             self._jobs.clear()
             self._changed.notify_all()
+            self._crowded.notify_all()
+
+    def _room(self) -> int:
+        return sys.maxsize if self._limit is None else self._limit - self._threads
+
+    def _start_thread(self) -> bool:
+        """Start one more thread. If the system has none left, the jobs wait for one that is there."""
+        try:
+            threading.Thread(target=self._work, name="pyengine-workflow", daemon=True).start()
+        except RuntimeError:
+            if not self._threads:
+                self._jobs.pop()
+                raise
+            self._warn()
+            return False
+        self._threads += 1
+        return True
+
+    def _watch(self) -> None:
+        if self._watcher is not None:
+            if not self._is_watching:
+                self._crowded.notify()
+            return
+        watcher = threading.Thread(target=self._add_threads, name="pyengine-threads", daemon=True)
+        try:
+            watcher.start()
+        except RuntimeError:
+            self._warn()
+        else:
+            self._watcher = watcher
+
+    def _warn(self) -> None:
+        _logger.warning("no further thread can be started; %d jobs wait", len(self._jobs))
+
+    def _add_threads(self) -> None:
+        """Look at the jobs that wait, while there are any and threads may be added."""
+        while self._is_crowded():
+            time.sleep(_PATIENCE_SECONDS)
+            with self._crowded:
+                patient = time.monotonic() - _PATIENCE_SECONDS
+                if self._jobs and self._jobs[0][0] <= patient and self._taken < self._threads:
+                    for _ in range(min(len(self._jobs) - self._idle, self._room())):
+                        if not self._start_thread():
+                            break
+
+    def _is_crowded(self) -> bool:
+        """Wait until jobs wait; False when closed."""
+        with self._crowded:
+            while not self._closed and (not self._jobs or self._room() <= 0):
+                self._is_watching = False
+                self._crowded.wait()
+            self._is_watching = True
+            self._taken = 0
+            return not self._closed
 
     def _next(self) -> Callable[[], None] | None:
         with self._changed:
@@ -59,7 +119,8 @@ class ThreadPool:
             if self._closed:
                 self._threads -= 1
                 return None
-            return self._jobs.popleft()
+            self._taken += 1
+            return self._jobs.popleft()[1]
 
     def _work(self) -> None:
         while (job := self._next()) is not None:
