@@ -134,8 +134,7 @@ class Engine:
         self.runs.abandon()
         self._sessions.drain(DRAIN_SECONDS)
         self.waits.stop()
-        if self.options.listen:
-            self._listener.stop()
+        self._listener.stop()
         self.threads.close()
         self.loop.stop()
         self._sessions.close()
