@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,12 @@ class WaitFor:
     id: str
     name: str = ""
     position: int = 0
+
+
+def wait_key(wanted: WaitFor) -> int:
+    """The same key as `pyengine.wait_key` in SQL."""
+    text = f"{wanted.kind}:{len(wanted.id.encode())}:{wanted.id}:{wanted.name}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
 
 
 def until_rows(rows: list[Any]) -> float | None:

@@ -58,6 +58,7 @@ class WorkflowRun:
     ended_by: BaseException | None = None
     began_at: float = field(default_factory=time.monotonic)
     is_reading_stream: bool = False
+    is_doubtful: bool = False
     _last_step_id: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

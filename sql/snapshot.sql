@@ -1462,6 +1462,26 @@ $$;
 COMMENT ON FUNCTION pyengine._wake_ended(workflow_ids text[], queue_names text[]) IS 'Notifies who waits for these results or for a place in these queues.';
 
 
+CREATE FUNCTION pyengine._warn_owners(workflow_ids text[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+begin
+    perform pg_notify(e.channel, 'lease ' || pyengine.wait_key('result', w.workflow_id))
+    from unnest(_warn_owners.workflow_ids) i (workflow_id)
+    join pyengine.workflows w on w.workflow_id = i.workflow_id
+    join pyengine.executors e on e.executor_id = w.executor_id
+    where e.finished_at is null;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._warn_owners(workflow_ids text[]) IS 'Notifies the processes that run these workflows that they lost them.';
+
+
 CREATE FUNCTION pyengine._window_opens_at(queue pyengine.queues) RETURNS timestamp with time zone
     LANGUAGE sql
     AS $$
@@ -1754,6 +1774,7 @@ begin
     from cancelled c;
 
     perform pyengine._wake_ended(v_cancelled, v_queue_names);
+    perform pyengine._warn_owners(v_cancelled);
     return query select c.id from unnest(v_cancelled) c (id);
 end
 $$;
@@ -2770,6 +2791,7 @@ begin
     )
     select array_agg(r.workflow_id) into v_resumed from resumed r;
 
+    perform pyengine._warn_owners(v_resumed);
     if v_resumed is not null then
         perform pyengine._wake(array[pyengine.wait_key('work', coalesce(resume_workflows.queue_name, ''))]);
     end if;
@@ -3489,6 +3511,9 @@ REVOKE ALL ON FUNCTION pyengine._wake(wait_keys bigint[]) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._wake_ended(workflow_ids text[], queue_names text[]) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._warn_owners(workflow_ids text[]) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._window_opens_at(queue pyengine.queues) FROM PUBLIC;

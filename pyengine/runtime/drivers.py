@@ -99,8 +99,13 @@ class Drivers:
         await asyncio.sleep(effect.seconds)
         return None
 
+    def _must_ask(self, run: WorkflowRun) -> bool:
+        """Whether a run must ask for its lease before a step: it was silent for long, or heard that it was lost."""
+        is_doubtful, run.is_doubtful = run.is_doubtful, False
+        return is_doubtful or not self._lease_is_sure(run)
+
     def _invoke(self, effect: Invoke) -> Any:
-        if effect.run is not None and not self._lease_is_sure(effect.run):
+        if effect.run is not None and self._must_ask(effect.run):
             self.gateway.run(_lease_check(effect.run))
         began = time.perf_counter()
         try:
@@ -109,7 +114,7 @@ class Drivers:
             effect.elapsed_ms = (time.perf_counter() - began) * 1000
 
     async def _invoke_async(self, effect: Invoke) -> Any:
-        if effect.run is not None and not self._lease_is_sure(effect.run):
+        if effect.run is not None and self._must_ask(effect.run):
             await self.gateway.run_async(_lease_check(effect.run))
         began = time.perf_counter()
         try:

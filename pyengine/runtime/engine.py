@@ -208,7 +208,12 @@ class Engine:
             session.execute("select pg_notify($1, '')", [channel.encode()])
 
     def _notified(self, payload: str) -> None:
-        if payload.lstrip("-").isdigit() and not self.waits.wake(int(payload)):
+        kind, _, number = payload.rpartition(" ")
+        if not number.lstrip("-").isdigit():
+            return
+        if kind == "lease":
+            self.runs.doubt(int(number))
+        elif not self.waits.wake(int(number)):
             self._dispatcher.wake()
 
     def _wake_dispatcher(self) -> None:

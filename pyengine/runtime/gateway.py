@@ -273,7 +273,11 @@ class LoopLane:
             if error is not None:
                 self._repeat(loop, promises, retries, error)
                 return
-            batch.settle(found or [])
+            try:
+                batch.settle(found or [])
+            except Exception as unreadable:
+                for promise in promises:
+                    promise.fail(unreadable)
             self._finish(loop, promises)
 
         self._gateway.round_trips_of_writes += batch.writes

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Literal
 
+from pyengine.effects import WaitFor, wait_key
 from pyengine.errors import DBOSBaseException, DBOSWorkflowConflictIDError
 from pyengine.runs import WorkflowRun
 
@@ -133,6 +134,12 @@ class LocalRuns:
         with self._lock:
             for local in self._runs.values():
                 local.run.end(DBOSWorkflowConflictIDError(local.run.workflow_id))
+
+    def doubt(self, key: int) -> None:
+        """The workflow with this wait key was taken from its run: that asks before it begins another step."""
+        for workflow_id, local in tuple(self._runs.items()):
+            if wait_key(WaitFor("result", workflow_id)) == key:
+                local.run.is_doubtful = True
 
     def find(self, workflow_id: str) -> LocalRun | None:
         """The run of a workflow in this process."""

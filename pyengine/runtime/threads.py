@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
 import sys
 import threading
@@ -16,6 +17,9 @@ _logger = logging.getLogger("pyengine")
 # Threads that are started without hesitation, and for how long a job may wait before more are considered.
 _READY_THREADS = 16
 _PATIENCE_SECONDS = 0.005
+
+# How long the end of the background loop is waited for.
+_STOP_SECONDS = 10.0
 
 
 class ThreadPool:
@@ -159,9 +163,14 @@ class BackgroundLoop:
         loop, thread = self._own, self._thread
         if loop is None or thread is None:
             return
-        asyncio.run_coroutine_threadsafe(_cancel_tasks(), loop).result(10)
+        cancelled = asyncio.run_coroutine_threadsafe(_cancel_tasks(), loop)
+        try:
+            cancelled.result(_STOP_SECONDS)
+        except concurrent.futures.TimeoutError:
+            _logger.warning("a coroutine blocks the background event loop; it is left behind")
+            return
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(_STOP_SECONDS)
         loop.close()
 
 

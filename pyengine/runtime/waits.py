@@ -7,7 +7,6 @@ each wait is looked at again at growing intervals, all that are due in one state
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import heapq
 import itertools
 import json
@@ -18,19 +17,13 @@ import time
 from collections.abc import Sequence
 
 from pyengine.database import calls
-from pyengine.effects import WaitFor
+from pyengine.effects import WaitFor, wait_key
 from pyengine.runtime.gateway import Gateway
 
 _logger = logging.getLogger("pyengine")
 
 FIRST_LOOK_SECONDS = 0.005
 LAST_LOOK_SECONDS = 1.0
-
-
-def wait_key(wanted: WaitFor) -> int:
-    """The same key as `pyengine.wait_key` in SQL."""
-    text = f"{wanted.kind}:{len(wanted.id.encode())}:{wanted.id}:{wanted.name}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
 
 
 class Ticket:
