@@ -18,11 +18,13 @@ class Command(Protocol):
     NAME: str
     HELP: str
 
-    def configure(self, parser: argparse.ArgumentParser) -> None:
+    def configure(self, parser: argparse.ArgumentParser, /) -> None:
         """Declare the command's options."""
+        ...
 
-    def run(self, options: argparse.Namespace) -> int:
+    def run(self, options: argparse.Namespace, /) -> int:
         """Carry out the command and return the exit status."""
+        ...
 
 
 COMMANDS: tuple[Command, ...] = (migrate, reset, psql, version)

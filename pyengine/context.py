@@ -164,7 +164,7 @@ class SetWorkflowID(_OptionsBlock):
                 f"workflow_id_reuse_policy is {workflow_id_reuse_policy!r}: use 'return-existing' or 'reject'"
             )
         self._wfid = wfid
-        self._policy = workflow_id_reuse_policy
+        self._policy: WorkflowIDReusePolicy | None = workflow_id_reuse_policy
 
     def _change(self, options: Options) -> Options:
         return replace(options, chosen_id=ChosenID(self._wfid, self._policy))
