@@ -1142,6 +1142,15 @@ CREATE FUNCTION pyengine._promote_delayed() RETURNS integer
 declare
     v_due text[];
 begin
+    if not exists (
+        select 1 from pyengine.workflows w where w.status = 'DELAYED' and w.delayed_until <= pyengine.now()
+    ) then
+        return 0;
+    end if;
+    perform 1 from pyengine.settings s for no key update skip locked;
+    if not found then
+        return 0;
+    end if;
     v_due := array(
         select w.workflow_id
         from pyengine.workflows w

@@ -313,3 +313,17 @@ def test_a_full_queue_takes_of_a_batch_what_fits(sql: Session) -> None:
     answers = enqueue(sql, *(request("shallow", name) for name in "abcd"))
 
     assert answers == [(1, None), (4, "PE429")]
+
+
+def test_one_claim_at_a_time_makes_delayed_work_claimable(meeting: Interleaving) -> None:
+    enqueue(meeting.watch, request("one", "due", delay_ms=1))
+    meeting.watch.execute("select pg_sleep(0.01)")
+    claim(meeting.first, meeting.one, queues=["another"])  # promotes, and has not committed
+
+    assert claim(meeting.second, meeting.two) == []
+    meeting.second.commit()
+    locks = "select from pyengine.workflows for no key update nowait"
+    meeting.first.commit()
+
+    assert len(meeting.watch.execute(locks).fetchall()) == 1
+    assert [i for i, _ in claim(meeting.second, meeting.two)] == ["due"]

@@ -1,5 +1,9 @@
 -- Make delayed workflows that are due claimable.
--- Locks: the workflow rows (no key update, skipping locked ones).
+-- Locks: the settings row (no key update, not waiting for it), then the workflow rows (no key update, skipping locked
+-- ones).
+--
+-- One transaction promotes at a time. Two would meet: the second would lock, with its older snapshot, what the first
+-- has just made claimable, and keep it from those who claim while the second waits for a queue.
 create or replace function pyengine._promote_delayed()
 returns int
 language plpgsql
@@ -11,6 +15,15 @@ as $$
 declare
     v_due text[];
 begin
+    if not exists (
+        select 1 from pyengine.workflows w where w.status = 'DELAYED' and w.delayed_until <= pyengine.now()
+    ) then
+        return 0;
+    end if;
+    perform 1 from pyengine.settings s for no key update skip locked;
+    if not found then
+        return 0;
+    end if;
     v_due := array(
         select w.workflow_id
         from pyengine.workflows w
