@@ -15,8 +15,15 @@ from pyengine.errors import DBOSException, DBOSInitializationError
 class Command(Protocol):
     """What a module of `pyengine.commands` provides."""
 
-    NAME: str
-    HELP: str
+    @property
+    def NAME(self) -> str:  # noqa: N802 - a constant of a module
+        """What the command is called."""
+        ...
+
+    @property
+    def HELP(self) -> str:  # noqa: N802 - a constant of a module
+        """What it does, in a line."""
+        ...
 
     def configure(self, parser: argparse.ArgumentParser, /) -> None:
         """Declare the command's options."""
