@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar, overload
 
 from pyengine import lifecycle
 from pyengine.context import current_run
@@ -23,6 +23,8 @@ from pyengine.queue_limits import (
     one_concurrency,
 )
 from pyengine.queues import OnConflict, Queue, enqueue_flow, register
+
+R = TypeVar("R")
 
 
 class Queueing:
@@ -164,6 +166,22 @@ class Queueing:
         """
         lifecycle.listen_queues(names)
 
+    @overload
+    @classmethod
+    def enqueue_workflow(
+        cls,
+        queue_name: str,
+        func: Callable[..., Coroutine[Any, Any, R]],
+        *args: Any,
+        **kwargs: Any,
+    ) -> WorkflowHandle[R]: ...
+
+    @overload
+    @classmethod
+    def enqueue_workflow(
+        cls, queue_name: str, func: Callable[..., R], *args: Any, **kwargs: Any
+    ) -> WorkflowHandle[R]: ...
+
     @classmethod
     def enqueue_workflow(
         cls, queue_name: str, func: Callable[..., Any], *args: Any, **kwargs: Any
@@ -171,6 +189,22 @@ class Queueing:
         """Enqueue a workflow on a queue by name; the queue need not be registered yet. See `Queue.enqueue`."""
         runtime = get_runtime("DBOS.enqueue_workflow")
         return Handle(runtime, runtime.run(enqueue_flow(runtime, queue_name, func, args, kwargs)))
+
+    @overload
+    @classmethod
+    async def enqueue_workflow_async(
+        cls,
+        queue_name: str,
+        func: Callable[..., Coroutine[Any, Any, R]],
+        *args: Any,
+        **kwargs: Any,
+    ) -> WorkflowHandleAsync[R]: ...
+
+    @overload
+    @classmethod
+    async def enqueue_workflow_async(
+        cls, queue_name: str, func: Callable[..., R], *args: Any, **kwargs: Any
+    ) -> WorkflowHandleAsync[R]: ...
 
     @classmethod
     async def enqueue_workflow_async(

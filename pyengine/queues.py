@@ -8,7 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from operator import attrgetter
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, overload
 
 from pyengine.context import EnqueueChoice, check_enqueue_choice, current_options
 from pyengine.current import find_runtime, get_runtime
@@ -30,6 +30,7 @@ from pyengine.queue_limits import (
     one_concurrency,
 )
 
+R = TypeVar("R")
 V = TypeVar("V")
 
 OnConflict = Literal["update_if_latest_version", "always_update", "never_update"]
@@ -185,6 +186,14 @@ class Queue:
     def __repr__(self) -> str:
         return f"Queue({self.name!r})"
 
+    @overload
+    def enqueue(
+        self, func: Callable[..., Coroutine[Any, Any, R]], *args: Any, **kwargs: Any
+    ) -> WorkflowHandle[R]: ...
+
+    @overload
+    def enqueue(self, func: Callable[..., R], *args: Any, **kwargs: Any) -> WorkflowHandle[R]: ...
+
     def enqueue(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> WorkflowHandle[Any]:
         """Enqueue a workflow (or a step, as a workflow). It is durable when this returns.
 
@@ -200,6 +209,16 @@ class Queue:
         """
         runtime = get_runtime("Queue.enqueue")
         return Handle(runtime, runtime.run(enqueue_flow(runtime, self.name, func, args, kwargs)))
+
+    @overload
+    async def enqueue_async(
+        self, func: Callable[..., Coroutine[Any, Any, R]], *args: Any, **kwargs: Any
+    ) -> WorkflowHandleAsync[R]: ...
+
+    @overload
+    async def enqueue_async(
+        self, func: Callable[..., R], *args: Any, **kwargs: Any
+    ) -> WorkflowHandleAsync[R]: ...
 
     async def enqueue_async(
         self, func: Callable[..., Any], *args: Any, **kwargs: Any

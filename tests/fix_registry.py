@@ -15,7 +15,7 @@ import pytest
 
 from pyengine import Queue
 from pyengine.queues import declared
-from pyengine.registry import registry
+from pyengine.registry import TEMPORARY_PREFIX, registry
 
 Registrations = list[tuple[MutableMapping[Any, Any], Any, Any]]
 
@@ -59,6 +59,12 @@ def _registrations_of(module: pytest.Module) -> Registrations:
         (registry._workflows, key, workflow)
         for key, workflow in registry._workflows.items()
         if _file_of(workflow.function) == path
+    ]
+    names = {workflow.name.removeprefix(TEMPORARY_PREFIX) for _, _, workflow in own}
+    own += [
+        (registry.launch_checks, key, check)
+        for key, check in registry.launch_checks.items()
+        if key in names
     ]
     own += [
         (registry._classes, key, cls)
