@@ -554,6 +554,7 @@ def test_patching_pins_one_version_for_all_unless_another_is_given() -> None:
 
 
 def test_unknown_keys_are_ignored_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, logger="pyengine")
     settings = settings_of(execcutor_id="x", zzzzzz=1)
 
     assert settings == settings_of()

@@ -111,8 +111,8 @@ def install(crash: Crash | None, seen: Callable[[str], None]) -> None:
 
         start(self, loop, text, parameters, crashing_done)
 
-    def sent(_: object, text: str, *__: object) -> str:
-        return text
+    def sent(_: object, text: str | bytes, *__: object) -> str:
+        return text.decode() if isinstance(text, bytes) else text
 
     def commit(*_: object) -> str:
         return "commit"

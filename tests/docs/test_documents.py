@@ -274,6 +274,7 @@ def test_basic_application(dbos: type[DBOS], load: Load, monkeypatch: pytest.Mon
     assert example.my_workflow("hello") == "fine"
 
 
+@pytest.mark.usefixtures("sql")
 def test_application_without_a_url_in_the_environment(
     load: Load, engine_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -221,7 +222,7 @@ def test_a_start_that_is_cancelled_leaves_no_workflow_without_a_runner(
         for _ in range(pauses):
             await asyncio.sleep(0)
         task.cancel()
-        with pytest.raises(asyncio.CancelledError):
+        with suppress(asyncio.CancelledError):  # the start may have ended before
             await task
 
     asyncio.run(main())
