@@ -1039,7 +1039,7 @@ declare
     v_room int := least(_pick_from_queue.pick_limit, pyengine._queue_room(v_queue, _pick_from_queue.executor));
     v_is_partitioned boolean := pyengine._is_partitioned(v_queue);
     v_round pyengine.key_round := row('{}', '{}', v_queue.partition_cursor);
-    v_picked text[] := '{}';
+    v_picked text[] := '{}'::text[];
 begin
     if v_room <= 0 then
         return v_picked;
@@ -1077,7 +1077,7 @@ CREATE FUNCTION pyengine._prepare_enqueue(requests json) RETURNS integer[]
 declare
     v_queue_name text;
     v_max_depth int;
-    v_full_items int[] := '{}';
+    v_full_items int[] := '{}'::int[];
 begin
     for v_queue_name in
         select q.queue_name
@@ -3016,7 +3016,7 @@ declare
     v_executor_name text;
     v_asked int;
     v_created text[];
-    v_full_items int[] := '{}';
+    v_full_items int[] := '{}'::int[];
     v_work_keys bigint[];
 begin
     select e.name

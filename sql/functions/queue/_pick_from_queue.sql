@@ -20,7 +20,7 @@ declare
     v_room int := least(_pick_from_queue.pick_limit, pyengine._queue_room(v_queue, _pick_from_queue.executor));
     v_is_partitioned boolean := pyengine._is_partitioned(v_queue);
     v_round pyengine.key_round := row('{}', '{}', v_queue.partition_cursor);
-    v_picked text[] := '{}';
+    v_picked text[] := '{}'::text[];
 begin
     if v_room <= 0 then
         return v_picked;

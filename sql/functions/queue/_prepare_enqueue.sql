@@ -13,7 +13,7 @@ as $$
 declare
     v_queue_name text;
     v_max_depth int;
-    v_full_items int[] := '{}';
+    v_full_items int[] := '{}'::int[];
 begin
     for v_queue_name in
         select q.queue_name

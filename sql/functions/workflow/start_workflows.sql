@@ -20,7 +20,7 @@ declare
     v_executor_name text;
     v_asked int;
     v_created text[];
-    v_full_items int[] := '{}';
+    v_full_items int[] := '{}'::int[];
     v_work_keys bigint[];
 begin
     select e.name
