@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from pyengine.settings import Settings
 
+    _TextHandler = logging.StreamHandler[TextIO]
+else:
+    _TextHandler = logging.StreamHandler  # Python 3.10 can't subscript it
+
 logger = logging.getLogger("pyengine")
 
 _RECORD_FORMAT = "%(asctime)s [%(levelname)8s] (%(name)s:%(filename)s:%(lineno)d) %(message)s"
@@ -48,7 +52,7 @@ class ContextFilter(logging.Filter):
         return True
 
 
-class ConsoleHandler(logging.StreamHandler[TextIO]):
+class ConsoleHandler(_TextHandler):
     """Writes to whatever `sys.stderr` is at that moment, unless another console handler does."""
 
     def __init__(self) -> None:
