@@ -1,1 +1,6 @@
-pytest_plugins = ["tests.fix_server", "tests.fix_engine", "tests.fix_registry"]
+pytest_plugins = [
+    "tests.fix_server",
+    "tests.fix_engine",
+    "tests.fix_registry",
+    "tests.fix_sql_coverage",
+]

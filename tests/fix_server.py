@@ -20,6 +20,7 @@ from psycopg import sql
 
 from pyengine import embedded
 from pyengine.embedded.processes import server_processes
+from tests.tools import sql_coverage
 
 _PREFIX = "pyengine-test-"
 _SESSION_ROOT = pytest.StashKey[Path]()
@@ -110,10 +111,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         _remove(config.stash[_SESSION_ROOT])
 
 
+def session_root(config: pytest.Config) -> Path:
+    """The directory of this run, which the processes of xdist share."""
+    return config.stash[_SESSION_ROOT]
+
+
 @pytest.fixture(scope="session")
 def server(pytestconfig: pytest.Config) -> Iterator[embedded.Server]:
     """The server of this test run."""
-    with embedded.start(pytestconfig.stash[_SESSION_ROOT] / "server") as running:
+    settings = sql_coverage.settings() if pytestconfig.getoption("--sql-coverage") else {}
+    with embedded.start(session_root(pytestconfig) / "server", settings=settings) as running:
         yield running
 
 
