@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+
+import pytest
 
 from pyengine import DBOS
 from pyengine.current import get_runtime
+from pyengine.error import DBOSAwaitedWorkflowCancelledError
+
+waiting, go_on = threading.Event(), threading.Event()
 
 
 @DBOS.step()
@@ -18,6 +24,16 @@ def sums(count: int) -> int:
     total = 0
     for number in range(count):
         total = plus(total, number)
+    return total
+
+
+@DBOS.workflow()
+def sums_then_waits(count: int) -> int:
+    total = 0
+    for number in range(count):
+        total = plus(total, number)
+    waiting.set()
+    go_on.wait(30)
     return total
 
 
@@ -52,3 +68,20 @@ def test_an_async_workflow_of_n_steps_takes_n_plus_two_round_trips(dbos: type[DB
     assert asyncio.run(sums_async(5)) == 10
 
     assert round_trips() - before == 5 + 2
+
+
+def test_a_replay_is_one_call_before_new_work(dbos: type[DBOS]) -> None:
+    handle = DBOS.start_workflow(sums_then_waits, 5)
+    assert waiting.wait(30)
+    DBOS.cancel_workflow(handle.workflow_id)
+    go_on.set()
+    with pytest.raises(DBOSAwaitedWorkflowCancelledError):
+        handle.get_result()
+    before = round_trips()
+
+    resumed = DBOS.resume_workflow(handle.workflow_id)
+
+    assert resumed.get_result() == 10
+    assert (
+        round_trips() - before == 1
+    )  # the outcome; the claim that brought the history is no write
