@@ -1869,6 +1869,7 @@ declare
     v_claimed text[];
     v_queue pyengine.workable_queue;
     v_picked text[];
+    v_is_logged boolean := false;
 begin
     select e.*
     into v_executor
@@ -1898,7 +1899,12 @@ begin
         exit when cardinality(v_picked) >= claim_workflows.claim_limit;
         v_picked := v_picked || pyengine._pick_from_queue(
             v_queue.queue, v_executor, claim_workflows.claim_limit - cardinality(v_picked), v_queue.is_locked);
+        v_is_logged := v_is_logged
+            or num_nonnulls((v_queue.queue).limiter_limit, (v_queue.queue).partition_limiter_limit) > 0;
     end loop;
+    if not v_is_logged then
+        perform set_config('synchronous_commit', 'off', true);
+    end if;
 
     -- It may have been declared dead while this waited for a queue: then nobody would look for what it claims now.
     if v_picked <> '{}' and not exists (

@@ -5,6 +5,9 @@
 --
 -- A repeated call with the same lease token returns what the first call claimed, so a lost reply strands nothing.
 -- A workflow that has used up its attempts is dead-lettered instead of claimed.
+--
+-- The commit is waited for only when starts under a rate limit were logged. If a claim is lost in a crash of the
+-- server, so is its lease token, and what ran under it can write nothing: the workflow is claimed anew.
 create or replace function pyengine.claim_workflows(
     executor_id bigint,
     lease_token uuid,
@@ -25,6 +28,7 @@ declare
     v_claimed text[];
     v_queue pyengine.workable_queue;
     v_picked text[];
+    v_is_logged boolean := false;
 begin
     select e.*
     into v_executor
@@ -54,7 +58,12 @@ begin
         exit when cardinality(v_picked) >= claim_workflows.claim_limit;
         v_picked := v_picked || pyengine._pick_from_queue(
             v_queue.queue, v_executor, claim_workflows.claim_limit - cardinality(v_picked), v_queue.is_locked);
+        v_is_logged := v_is_logged
+            or num_nonnulls((v_queue.queue).limiter_limit, (v_queue.queue).partition_limiter_limit) > 0;
     end loop;
+    if not v_is_logged then
+        perform set_config('synchronous_commit', 'off', true);
+    end if;
 
     -- It may have been declared dead while this waited for a queue: then nobody would look for what it claims now.
     if v_picked <> '{}' and not exists (
