@@ -43,7 +43,10 @@ def heartbeat(sql: psycopg.Connection[Any]) -> Any:
 
 def wait_until_blocked(sql: psycopg.Connection[Any], count: int) -> None:
     """Wait until so many sessions of the engine wait for a lock."""
-    query = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+    query = (
+        "select count(*) from pg_stat_activity "
+        "where wait_event_type = 'Lock' and datname = current_database()"
+    )
     while sql.execute(query).fetchall()[0][0] < count:
         time.sleep(0.01)
 

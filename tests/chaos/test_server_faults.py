@@ -115,7 +115,8 @@ def terminate_one(admin: psycopg.Connection[Any]) -> int:
     """End any one session of the engine, the listening one included."""
     query = (
         "select count(pg_terminate_backend(pid)) from (select pid from pg_stat_activity "
-        "where application_name like 'pyengine%' order by random() limit 1) one"
+        "where application_name like 'pyengine%' and datname = current_database() "
+        "order by random() limit 1) one"
     )
     return int(admin.execute(query).fetchall()[0][0])
 

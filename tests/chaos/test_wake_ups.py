@@ -35,7 +35,7 @@ def end_listeners(connection: psycopg.Connection[Any]) -> int:
     """End the listening sessions of all processes."""
     query = (
         "select count(pg_terminate_backend(pid)) from pg_stat_activity "
-        "where application_name = 'pyengine listener'"
+        "where application_name = 'pyengine listener' and datname = current_database()"
     )
     return int(connection.execute(query).fetchall()[0][0])
 

@@ -3,6 +3,7 @@
 One for each major version: those inside the embedded package, and Debian's.
 """
 
+import argparse
 import importlib.util
 import re
 import subprocess
@@ -37,6 +38,23 @@ def _major(bindir: Path) -> int:
     return int(match.group()) if match else 0
 
 
+def has_plpgsql_check(bindir: Path) -> bool:
+    """Whether the server there can check and profile functions."""
+    return (bindir.parent / "lib" / "plpgsql_check.so").is_file()
+
+
+def main() -> None:
+    """Print them, a line each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--with-plpgsql-check", action="store_true", help="only the newest that has the extension"
+    )
+    found = others()
+    if parser.parse_args().with_plpgsql_check:
+        found = [bindir for bindir in found if has_plpgsql_check(bindir)][-1:]
+    for bindir in found:
+        print(bindir)
+
+
 if __name__ == "__main__":
-    for directory in others():
-        print(directory)
+    main()

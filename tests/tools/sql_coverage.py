@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 
 from pyengine.embedded.settings import Value
+from tests.tools import servers
 
 # All functions of all databases of a run fit; a profile that does not is dropped by the extension.
 _PROFILED: dict[str, Value] = {
@@ -54,7 +55,7 @@ Counts = dict[Place, int]
 def has_profiler() -> bool:
     """Whether the server that the tests use has plpgsql_check beside it."""
     bindir = os.environ.get("PYENGINE_PG_BINDIR")
-    return bindir is not None and (Path(bindir).parent / "lib" / "plpgsql_check.so").is_file()
+    return bindir is not None and servers.has_plpgsql_check(Path(bindir))
 
 
 def settings() -> dict[str, Value]:

@@ -207,7 +207,10 @@ def test_a_task_that_is_cancelled_inside_a_transaction_rolls_back(
     asyncio.run(cancel_it())
 
     assert items() == []
-    idle = "select count(*) from pg_stat_activity where state like 'idle in transaction%'"
+    idle = (
+        "select count(*) from pg_stat_activity "
+        "where state like 'idle in transaction%' and datname = current_database()"
+    )
     assert orders.execute(idle).fetchone() == (0,)
 
 

@@ -244,7 +244,8 @@ def test_the_workflow_of_a_killed_process_is_carried_on_by_another(
         process.wait(PATIENCE_SECONDS)
         wait_until(
             sql,
-            "not exists (select 1 from pg_stat_activity where application_name = 'pyengine listener')"
+            "not exists (select 1 from pg_stat_activity "
+            "where application_name = 'pyengine listener' and datname = current_database())"
             if restarts_by_name
             else "true",
         )
