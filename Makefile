@@ -9,11 +9,16 @@ ARGS ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest $(if $(JOBS),-n $(JOBS)) $(ARGS)
-# What is run again on the other PostgreSQL versions: all that is SQL.
-SQL_TESTS := $(wildcard tests/schema tests/sql tests/races)
+# What is run again on the other PostgreSQL versions: the tests that look closest at the SQL.
+SQL_TESTS := tests/test_contract.py $(addprefix tests/,schema races queues messages management)
 SOURCES := pyengine tests
 
+# The tests that are over in minutes and need nothing but a server.
+QUICK := -m "not slow and not chaos"
+
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Whose home can't be written to has no cache either.
+export PYRIGHT_PYTHON_CACHE_DIR := $(abspath $(VENV))/pyright
 
 .DEFAULT_GOAL := help
 
@@ -34,7 +39,7 @@ demo: $(INSTALLED) ## Run the example: order workflows that survive a crash
 
 .PHONY: test
 test: $(INSTALLED) ## Run the tests, without the slow ones and those that kill servers
-	$(PYTEST) -m "not slow and not chaos"
+	$(PYTEST) $(QUICK)
 
 .PHONY: test-all
 test-all: $(INSTALLED) ## Run all tests
@@ -47,6 +52,19 @@ test-servers: $(INSTALLED) ## Run the tests of the SQL on every other PostgreSQL
 		PYENGINE_PG_BINDIR=$$bindir \
 			$(PYTEST) -q -m "not slow and not chaos and not packaging" $(SQL_TESTS) || exit 1; \
 	done
+
+.PHONY: coverage
+coverage: $(INSTALLED) ## Run the tests and print which lines of Python and which SQL they ran
+	@rm -f .coverage .coverage.*
+	@server=$$($(BIN)/python -m tests.tools.servers --with-plpgsql-check); \
+	if [ -z "$$server" ]; then \
+		echo "plpgsql_check is not installed: functions of SQL are counted, statements skipped"; \
+	fi; \
+	PYENGINE_PG_BINDIR=$${server:-$$PYENGINE_PG_BINDIR} COVERAGE_FILE=$(CURDIR)/.coverage \
+		$(BIN)/coverage run -m pytest $(if $(JOBS),-n $(JOBS)) $(QUICK) --sql-coverage $(ARGS); \
+	status=$$?; \
+	$(BIN)/coverage combine --quiet && $(BIN)/coverage report; \
+	exit $$status
 
 .PHONY: check
 check: lint types contracts verify test ## Run what CI runs
@@ -83,12 +101,12 @@ verify: $(INSTALLED) ## Fail if a generated file is out of date
 
 .PHONY: check-plpgsql
 check-plpgsql: $(INSTALLED) ## Check function bodies (apt install --no-install-recommends postgresql-15-plpgsql-check)
-	@library=$$(ls /usr/lib/postgresql/*/lib/plpgsql_check.so 2>/dev/null | tail -n 1); \
-	if [ -z "$$library" ]; then \
+	@server=$$($(BIN)/python -m tests.tools.servers --with-plpgsql-check); \
+	if [ -z "$$server" ]; then \
 		echo "plpgsql_check is not installed: apt install --no-install-recommends postgresql-15-plpgsql-check"; \
 		exit 1; \
 	fi; \
-	PYENGINE_PG_BINDIR=$${library%/lib/*}/bin $(PYTEST) tests/schema/test_plpgsql_check.py
+	PYENGINE_PG_BINDIR=$$server $(BIN)/python -m pytest $(ARGS) tests/schema/test_plpgsql_check.py
 
 .PHONY: bench
 bench: $(INSTALLED) ## Measure
@@ -101,7 +119,7 @@ psql: $(INSTALLED) ## Open psql on the embedded server, or where PYENGINE_DATABA
 .PHONY: build
 build: $(INSTALLED) ## Build the wheel and the source distribution into dist/
 	$(BIN)/python -m build --no-isolation
-	$(PYTEST) tests/schema/test_packaging.py
+	$(BIN)/python -m pytest $(ARGS) tests/schema/test_packaging.py
 
 .PHONY: release-migrations
 release-migrations: $(INSTALLED) ## Freeze the migrations of a release
