@@ -214,6 +214,7 @@ COMMENT ON TYPE pyengine.workable_queue IS 'A queue that has claimable work; loc
 CREATE FUNCTION pyengine._answer_finishes(requests json, finished integer[]) RETURNS SETOF pyengine.finish_answer
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -248,6 +249,7 @@ COMMENT ON FUNCTION pyengine._answer_finishes(requests json, finished integer[])
 CREATE FUNCTION pyengine._answer_starts(requests json, created text[], full_items integer[]) RETURNS SETOF pyengine.start_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -312,6 +314,7 @@ COMMENT ON FUNCTION pyengine._answer_starts(requests json, created text[], full_
 CREATE FUNCTION pyengine._answer_steps(requests json) RETURNS SETOF pyengine.step_answer
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -369,6 +372,7 @@ COMMENT ON FUNCTION pyengine._append_requests(requests json) IS 'The rows of an 
 CREATE FUNCTION pyengine._await_keys(wait_keys bigint[], channel text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 begin
@@ -471,6 +475,7 @@ COMMENT ON FUNCTION pyengine._check_queue_name(queue_name text) IS 'Raises PE400
 CREATE FUNCTION pyengine._depth(queue_name text, count_limit integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 begin
@@ -500,6 +505,7 @@ COMMENT ON FUNCTION pyengine._depth(queue_name text, count_limit integer) IS 'Ho
 CREATE FUNCTION pyengine._describe_claims(workflow_ids text[]) RETURNS SETOF pyengine.claimed_workflow
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 begin
@@ -547,6 +553,7 @@ COMMENT ON FUNCTION pyengine._drop_expired_waits() IS 'Removes waits that have e
 CREATE FUNCTION pyengine._find_receipt(workflow_id text, step_id integer) RETURNS SETOF pyengine.receipt
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 begin
@@ -604,6 +611,7 @@ COMMENT ON FUNCTION pyengine._finish_wait(workflow_id text, attempt integer, ste
 CREATE FUNCTION pyengine._has_serial_work(queue_name text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 begin
@@ -622,6 +630,7 @@ COMMENT ON FUNCTION pyengine._has_serial_work(queue_name text) IS 'Whether a que
 CREATE FUNCTION pyengine._hold_lease(workflow_id text, lease_token uuid) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 declare
@@ -716,6 +725,7 @@ COMMENT ON COLUMN pyengine.executors.work_is_returned IS 'True once a finished e
 CREATE FUNCTION pyengine._key_room(queue pyengine.queues, executor pyengine.executors, partition_key text, is_serial boolean) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 declare
@@ -748,6 +758,7 @@ COMMENT ON FUNCTION pyengine._key_room(queue pyengine.queues, executor pyengine.
 CREATE FUNCTION pyengine._lease_workflows(workflow_ids text[], executor_id bigint, lease_token uuid) RETURNS text[]
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -798,6 +809,7 @@ COMMENT ON FUNCTION pyengine._lease_workflows(workflow_ids text[], executor_id b
 CREATE FUNCTION pyengine._lock_queues(executor pyengine.executors, queue_names text[]) RETURNS SETOF pyengine.workable_queue
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -832,6 +844,7 @@ COMMENT ON FUNCTION pyengine._lock_queues(executor pyengine.executors, queue_nam
 CREATE FUNCTION pyengine._log_starts(queue pyengine.queues, partition_keys text[], start_count integer) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 declare
@@ -917,6 +930,7 @@ COMMENT ON FUNCTION pyengine._payload_limit() IS 'The largest payload that is ac
 CREATE FUNCTION pyengine._pick_from_keys(queue pyengine.queues, executor pyengine.executors, pick_limit integer) RETURNS pyengine.key_round
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET enable_sort TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
@@ -972,6 +986,7 @@ COMMENT ON FUNCTION pyengine._pick_from_keys(queue pyengine.queues, executor pye
 CREATE FUNCTION pyengine._pick_from_order(queue_name text, executor pyengine.executors, pick_limit integer, keyless_only boolean DEFAULT false) RETURNS text[]
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
@@ -1070,6 +1085,7 @@ COMMENT ON FUNCTION pyengine._pick_from_queue(queue pyengine.queues, executor py
 CREATE FUNCTION pyengine._prepare_enqueue(requests json) RETURNS integer[]
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -1113,6 +1129,7 @@ COMMENT ON FUNCTION pyengine._prepare_enqueue(requests json) IS 'Returns the req
 CREATE FUNCTION pyengine._prolong_waits(executor pyengine.executors) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 begin
@@ -1137,6 +1154,7 @@ COMMENT ON FUNCTION pyengine._prolong_waits(executor pyengine.executors) IS 'Kee
 CREATE FUNCTION pyengine._promote_delayed() RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 declare
@@ -1176,6 +1194,7 @@ COMMENT ON FUNCTION pyengine._promote_delayed() IS 'Makes up to 1000 delayed wor
 CREATE FUNCTION pyengine._queue_room(queue pyengine.queues, executor pyengine.executors) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -1255,6 +1274,7 @@ COMMENT ON FUNCTION pyengine._reap_executors() IS 'Declares executors dead whose
 CREATE FUNCTION pyengine._retry_pause(workflow_id text, attempt_count integer) RETURNS interval
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 begin
@@ -1275,6 +1295,7 @@ COMMENT ON FUNCTION pyengine._retry_pause(workflow_id text, attempt_count intege
 CREATE FUNCTION pyengine._return_work() RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -1411,6 +1432,7 @@ COMMENT ON FUNCTION pyengine._step_requests(requests json) IS 'The rows of a rec
 CREATE FUNCTION pyengine._wait_deadline(workflow_id text, attempt integer, step_id integer, timeout_ms double precision) RETURNS double precision
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 declare
@@ -1441,6 +1463,7 @@ COMMENT ON FUNCTION pyengine._wait_deadline(workflow_id text, attempt integer, s
 CREATE FUNCTION pyengine._wake(wait_keys bigint[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 begin
@@ -1474,6 +1497,7 @@ COMMENT ON FUNCTION pyengine._wake_ended(workflow_ids text[], queue_names text[]
 CREATE FUNCTION pyengine._warn_owners(workflow_ids text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -1566,6 +1590,7 @@ COMMENT ON FUNCTION pyengine._workable_queues(application_name text, queue_names
 CREATE FUNCTION pyengine.append_streams(requests json) RETURNS SETOF pyengine.append_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
@@ -1640,6 +1665,7 @@ COMMENT ON FUNCTION pyengine.append_streams(requests json) IS 'Appends a json ar
 CREATE FUNCTION pyengine.apply_batch(batch json, executor_id bigint DEFAULT NULL::bigint) RETURNS SETOF pyengine.batch_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
@@ -1686,6 +1712,7 @@ COMMENT ON FUNCTION pyengine.apply_batch(batch json, executor_id bigint) IS 'Sta
 CREATE FUNCTION pyengine.await_work(executor_id bigint, channel text, queue_names text[] DEFAULT NULL::text[]) RETURNS double precision
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -1722,6 +1749,7 @@ COMMENT ON FUNCTION pyengine.await_work(executor_id bigint, channel text, queue_
 CREATE FUNCTION pyengine.await_workflows(workflow_ids text[], channel text DEFAULT NULL::text) RETURNS SETOF pyengine.outcome
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -1756,6 +1784,7 @@ COMMENT ON FUNCTION pyengine.await_workflows(workflow_ids text[], channel text) 
 CREATE FUNCTION pyengine.cancel_workflows(workflow_ids text[]) RETURNS SETOF text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -1861,6 +1890,7 @@ COMMENT ON FUNCTION pyengine.check_lease(workflow_id text, lease_token uuid) IS 
 CREATE FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[] DEFAULT NULL::text[], channel text DEFAULT NULL::text) RETURNS SETOF pyengine.claimed_workflow
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
@@ -1960,6 +1990,7 @@ COMMENT ON COLUMN pyengine.events.step_id IS 'The step that set it.';
 CREATE FUNCTION pyengine.find_event(workflow_id text, key text, channel text DEFAULT NULL::text) RETURNS SETOF pyengine.events
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 begin
@@ -2067,6 +2098,7 @@ COMMENT ON COLUMN pyengine.workflows.serialization IS 'Format of inputs, output 
 CREATE FUNCTION pyengine.find_workflows(workflow_ids text[]) RETURNS SETOF pyengine.workflows
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 begin
@@ -2085,6 +2117,7 @@ COMMENT ON FUNCTION pyengine.find_workflows(workflow_ids text[]) IS 'The workflo
 CREATE FUNCTION pyengine.finish_workflows(requests json) RETURNS SETOF pyengine.finish_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -2129,6 +2162,7 @@ COMMENT ON FUNCTION pyengine.finish_workflows(requests json) IS 'Records a json 
 CREATE FUNCTION pyengine.forget_waits(wait_keys bigint[], channel text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 begin
@@ -2171,6 +2205,7 @@ COMMENT ON FUNCTION pyengine.leave_executor(executor_id bigint) IS 'Ends an exec
 CREATE FUNCTION pyengine.list_events(workflow_id text) RETURNS SETOF pyengine.events
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 begin
@@ -2277,6 +2312,7 @@ COMMENT ON COLUMN pyengine.steps.child_workflow_id IS 'The workflow that this st
 CREATE FUNCTION pyengine.list_steps(workflow_id text) RETURNS SETOF pyengine.steps
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 begin
@@ -2348,6 +2384,7 @@ COMMENT ON FUNCTION pyengine.list_workflows(workflow_ids text[], statuses text[]
 CREATE FUNCTION pyengine.look_again(waits json, channel text) RETURNS SETOF integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -2411,6 +2448,7 @@ COMMENT ON FUNCTION pyengine.pause_queue(queue_name text) IS 'Pauses a queue; ra
 CREATE FUNCTION pyengine.read_stream(workflow_id text, key text, from_position integer, read_limit integer DEFAULT 100, channel text DEFAULT NULL::text) RETURNS SETOF pyengine.stream_value
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 declare
@@ -2453,6 +2491,7 @@ COMMENT ON FUNCTION pyengine.read_stream(workflow_id text, key text, from_positi
 CREATE FUNCTION pyengine.receive_event(workflow_id text, lease_token uuid, step_id integer, source_id text, key text, timeout_ms double precision, channel text DEFAULT NULL::text) RETURNS SETOF pyengine.receipt
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 declare
@@ -2501,6 +2540,7 @@ COMMENT ON FUNCTION pyengine.receive_event(workflow_id text, lease_token uuid, s
 CREATE FUNCTION pyengine.receive_message(workflow_id text, lease_token uuid, step_id integer, topic text, timeout_ms double precision, channel text DEFAULT NULL::text) RETURNS SETOF pyengine.receipt
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 declare
@@ -2555,6 +2595,7 @@ COMMENT ON FUNCTION pyengine.receive_message(workflow_id text, lease_token uuid,
 CREATE FUNCTION pyengine.record_step_in_transaction(workflow_id text, lease_token uuid, step_id integer, name text, serialization text, output json, elapsed_ms double precision DEFAULT 0) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 declare
@@ -2588,6 +2629,7 @@ COMMENT ON FUNCTION pyengine.record_step_in_transaction(workflow_id text, lease_
 CREATE FUNCTION pyengine.record_steps(requests json) RETURNS SETOF pyengine.step_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
@@ -2727,6 +2769,7 @@ COMMENT ON FUNCTION pyengine.register_queue(queue_name text, application_name te
 CREATE FUNCTION pyengine.release_workflows(requests json) RETURNS SETOF text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -2782,6 +2825,7 @@ COMMENT ON FUNCTION pyengine.resume_queue(queue_name text) IS 'Resumes a queue; 
 CREATE FUNCTION pyengine.resume_workflows(workflow_ids text[], queue_name text DEFAULT NULL::text) RETURNS SETOF text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -2821,6 +2865,7 @@ COMMENT ON FUNCTION pyengine.resume_workflows(workflow_ids text[], queue_name te
 CREATE FUNCTION pyengine.send_messages(messages json, step json DEFAULT NULL::json, send_to_forks boolean DEFAULT false, sender_id text DEFAULT NULL::text, sender_token uuid DEFAULT NULL::uuid) RETURNS SETOF pyengine.step_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
@@ -2890,6 +2935,7 @@ COMMENT ON FUNCTION pyengine.send_messages(messages json, step json, send_to_for
 CREATE FUNCTION pyengine.set_event(workflow_id text, lease_token uuid, step_id integer, key text, serialization text, value json, step_name text DEFAULT NULL::text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 declare
@@ -2963,6 +3009,7 @@ COMMENT ON FUNCTION pyengine.set_max_payload_bytes(max_payload_bytes integer) IS
 CREATE FUNCTION pyengine.set_workflow_delay(workflow_id text, delay_ms double precision DEFAULT NULL::double precision, delayed_until_ms bigint DEFAULT NULL::bigint) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 begin
@@ -3014,6 +3061,7 @@ COMMENT ON FUNCTION pyengine.sleep_until(workflow_id text, lease_token uuid, ste
 CREATE FUNCTION pyengine.start_workflows(requests json, executor_id bigint DEFAULT NULL::bigint) RETURNS SETOF pyengine.start_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
@@ -3126,6 +3174,7 @@ COMMENT ON FUNCTION pyengine.start_workflows(requests json, executor_id bigint) 
 CREATE FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer DEFAULT NULL::integer, heartbeat_seconds double precision DEFAULT 3) RETURNS SETOF pyengine.tick_result
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 declare

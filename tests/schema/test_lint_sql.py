@@ -46,6 +46,7 @@ BAD_FUNCTIONS = [
     (changed("security definer\n", ""), "lacks `security definer`"),
     (changed("set search_path = pg_catalog, pg_temp\n", ""), "lacks `set search_path"),
     (changed("pg_catalog, pg_temp", "pg_temp, pg_catalog"), "lacks `set search_path"),
+    (changed("pg_temp\n", "pg_temp\nset enable_seqscan = off\n"), "lacks `set jit = off`"),
     (changed("comment on function pyengine.greet is 'Greets.';", ""), "has no `comment on"),
     (
         changed("comment on function pyengine.greet", "comment on function a.b"),

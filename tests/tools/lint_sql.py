@@ -158,6 +158,9 @@ def _function_problems(path: str, text: str, function: ast.CreateFunctionStmt) -
         yield f"lacks `set search_path = {', '.join(SEARCH_PATH)}`"
     if not is_private and not _is_on(options.get("security")):
         yield "lacks `security definer`"
+    settings = {option.arg.name for option in function.options or () if option.defname == "set"}
+    if "enable_seqscan" in settings and "jit" not in settings:
+        yield "lacks `set jit = off`: a plan with a disabled node looks dear enough to be compiled"
     if not _is_dollar_quoted(text):
         yield "has a body that is not dollar-quoted, where the schema could not be renamed"
     yield from _body_problems(path, text)
