@@ -1,40 +1,45 @@
 """The command line: `pyengine COMMAND`. Each command is a module of `pyengine.commands`."""
 
-import argparse
+import errno
 import logging
+import os
 import sys
 from collections.abc import Sequence
-from typing import Protocol
 
-import psycopg
+import click
 
-from pyengine.commands import migrate, psql, reset, version
-from pyengine.errors import DBOSException, DBOSInitializationError
+from pyengine.commands import completion, migrate, psql, reset, version
+from pyengine.commands.failures import FAILED, INTERRUPTED, exit_status, explain
+from pyengine.commands.printing import escaped
 
-
-class Command(Protocol):
-    """What a module of `pyengine.commands` provides."""
-
-    @property
-    def NAME(self) -> str:  # noqa: N802 - a constant of a module
-        """What the command is called."""
-        ...
-
-    @property
-    def HELP(self) -> str:  # noqa: N802 - a constant of a module
-        """What it does, in a line."""
-        ...
-
-    def configure(self, parser: argparse.ArgumentParser, /) -> None:
-        """Declare the command's options."""
-        ...
-
-    def run(self, options: argparse.Namespace, /) -> int:
-        """Carry out the command and return the exit status."""
-        ...
+EPILOG = """\b
+Exit status:
+  0    done
+  1    it failed, or you said no; the reason is on standard error
+  2    wrong use of the command line
+  3    there is no such workflow, queue or executor
+  4    a check found something that is wrong (verify, doctor)
+  130  interrupted
+"""
 
 
-COMMANDS: tuple[Command, ...] = (migrate, reset, psql, version)
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EPILOG,
+)
+def pyengine() -> None:
+    """Durable workflows in PostgreSQL: look after the engine, and see what its workflows do."""
+
+
+COMMANDS: tuple[click.Command, ...] = (
+    migrate.command,
+    reset.command,
+    psql.command,
+    completion.command,
+    version.command,
+)
+for _command in COMMANDS:
+    pyengine.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,36 +49,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: what follows the program's name; by default the process's own.
 
     Returns:
-        The exit status: 0, or 1 when the command failed (the reason is on standard error).
+        The exit status, as `pyengine --help` lists them. The reason of a failure is on standard error.
     """
-    options = _parser().parse_args(arguments)
-    command: Command = options.command
     logging.getLogger("pyengine").setLevel(logging.WARNING)
     try:
-        return command.run(options)
-    except DBOSInitializationError as exc:
-        reason = exc.detail
-    except DBOSException as exc:
-        reason = exc.message
-    except psycopg.Error as exc:
-        reason = str(exc).strip() or type(exc).__name__
-    except KeyboardInterrupt:
-        return 130
-    print(f"pyengine {command.NAME}: {reason}", file=sys.stderr)
-    return 1
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="pyengine",
-        description="Durable workflows in PostgreSQL: look after the engine's schema.",
-    )
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        subparser = subparsers.add_parser(command.NAME, help=command.HELP, description=command.HELP)
-        command.configure(subparser)
-        subparser.set_defaults(command=command)
-    return parser
+        status = pyengine.main(
+            arguments if arguments is None else list(arguments),
+            prog_name="pyengine",
+            standalone_mode=False,
+        )
+    except click.ClickException as exc:
+        exc.show()
+        return exc.exit_code
+    except click.Abort:
+        return INTERRUPTED
+    except OSError as exc:
+        if exc.errno != errno.EPIPE:
+            raise
+        # Whoever read the output has enough; Python must not complain about it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as exc:
+        reason = explain(exc)
+        if reason is None:
+            raise
+        click.echo(f"Error: {escaped(reason)}", err=True)
+        return exit_status(exc)
+    return status if isinstance(status, int) else 0
 
 
 if __name__ == "__main__":

@@ -1,16 +1,25 @@
 """The options by which commands are told their database, and the connection they make of them."""
 
-import argparse
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import click
 import psycopg
 
 from pyengine import config, embedded, urls
+from pyengine.database.calls import Call
+from pyengine.database.session import Session
 from pyengine.errors import DBOSInitializationError
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+_CONNECT_SECONDS = 10
+_NAME = "pyengine-cli"
 
 
 @dataclass(frozen=True)
@@ -31,54 +40,95 @@ class Target:
 
     def connect(self) -> psycopg.Connection[Any]:
         """Open a connection, in autocommit mode."""
-        return psycopg.connect(self.dsn, autocommit=True)
+        return psycopg.connect(
+            self.dsn, autocommit=True, connect_timeout=_CONNECT_SECONDS, application_name=_NAME
+        )
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare --database-url and --schema."""
-    parser.add_argument(
+class Engine:
+    """The engine's functions, as a command calls them."""
+
+    def __init__(self, target: Target, connection: psycopg.Connection[Any]) -> None:
+        self.target = target
+        self.connection = connection
+        self._session = Session(connection, prepare=False)
+
+    def rows(self, call: Call[T]) -> list[T]:
+        """Call a function that returns rows."""
+        return self._session.call(call, self.target.schema)
+
+    def values(self, call: Call[None]) -> list[Any]:
+        """Call a function that returns values of a scalar type, or none."""
+        return self._session.call(call, self.target.schema)
+
+
+@dataclass(frozen=True)
+class Database:
+    """What the options said of the database."""
+
+    url: str | None
+    schema: str
+
+    @contextmanager
+    def open(self) -> Iterator[Target]:
+        """Find the database, starting the embedded server if it is that one.
+
+        Raises:
+            DBOSInitializationError: the URL or the schema's name cannot be used.
+        """
+        settings = config.resolve(
+            {
+                "name": _NAME,
+                "system_database_url": _checked_url(self.url),
+                "dbos_system_schema": self.schema,
+                "log_level": "WARNING",
+            }
+        )
+        url = settings.system_database_url
+        if url is not None:
+            yield Target(url, config.redact(url), settings.schema, None)
+            return
+        with embedded.start() as server:
+            shown = f"the embedded server in {server.root}"
+            yield Target(server.dsn(), shown, settings.schema, server.bindir)
+
+    @contextmanager
+    def engine(self) -> Iterator[Engine]:
+        """Connect, to call the engine's functions."""
+        with self.open() as target, target.connect() as connection:
+            yield Engine(target, connection)
+
+
+def takes_database(function: Callable[..., R]) -> Callable[..., R]:
+    """Give a command the options --database-url and --schema; it gets a `Database` as its first argument."""
+
+    @click.option(
         "-s",
         "--database-url",
         "--sys-db-url",
-        dest="database_url",
         metavar="URL",
-        help="the database; by default that of DBOS_SYSTEM_DATABASE_URL, PYENGINE_DATABASE_URL or "
-        "libpq's own variables, else the embedded server",
+        help="The database; by default that of DBOS_SYSTEM_DATABASE_URL, PYENGINE_DATABASE_URL or "
+        "libpq's own variables, else the embedded server.",
     )
-    parser.add_argument(
-        "--schema", default="pyengine", metavar="NAME", help="the engine's schema (%(default)s)"
+    @click.option(
+        "--schema",
+        default="pyengine",
+        show_default=True,
+        metavar="NAME",
+        help="The engine's schema.",
     )
+    @functools.wraps(function)
+    def wrapper(*, database_url: str | None, schema: str, **arguments: Any) -> R:
+        return function(Database(database_url, schema), **arguments)
+
+    return wrapper
 
 
-@contextmanager
-def target(options: argparse.Namespace) -> Iterator[Target]:
-    """Find the database of the options, starting the embedded server if it is that one.
-
-    Raises:
-        DBOSInitializationError: the URL or the schema's name cannot be used.
-    """
-    settings = config.resolve(
-        {
-            "name": "pyengine-cli",
-            "system_database_url": _url(options),
-            "dbos_system_schema": options.schema,
-            "log_level": "WARNING",
-        }
-    )
-    url = settings.system_database_url
-    if url is not None:
-        yield Target(url, config.redact(url), settings.schema, None)
-        return
-    with embedded.start() as server:
-        shown = f"the embedded server in {server.root}"
-        yield Target(server.dsn(), shown, settings.schema, server.bindir)
-
-
-def _url(options: argparse.Namespace) -> str | None:
-    if options.database_url is None:
+def _checked_url(url: str | None) -> str | None:
+    if url is None:
         return None
     try:
-        return str(urls.parse(options.database_url))
+        return str(urls.parse(url))
     except urls.MalformedUrlError as exc:
         problem = str(exc)
     # Raised outside the handler, so that no context of it can show a part of the URL.

@@ -1,6 +1,5 @@
 """`pyengine psql`: a shell on the engine's database."""
 
-import argparse
 import os
 import shutil
 import signal
@@ -9,28 +8,23 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from pyengine.commands import database
+from pyengine.commands.database import Database, takes_database
 from pyengine.errors import DBOSInitializationError
 
-NAME = "psql"
-HELP = "Open psql on the engine's database."
 
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's options."""
-    database.add_options(parser)
-    parser.add_argument("arguments", nargs="*", help="arguments for psql, after a --")
-
-
-def run(options: argparse.Namespace) -> int:
-    """Run psql and return its exit status."""
-    with database.target(options) as target, _interrupts_go_to_psql():
+@click.command("psql")
+@takes_database
+@click.argument("arguments", nargs=-1, metavar="[-- PSQL_ARGUMENTS]")
+def command(database: Database, arguments: tuple[str, ...]) -> int:
+    """Open psql on the engine's database, and end with its exit status."""
+    with database.open() as target, _interrupts_go_to_psql():
         conninfo, environment = _without_password(target.dsn)
         # Not os.execv: the embedded server runs as long as this process does.
         done = subprocess.run(
-            [_program(target.bindir), conninfo, *options.arguments],
+            [_program(target.bindir), conninfo, *arguments],
             env={**os.environ, **environment},
             check=False,
         )

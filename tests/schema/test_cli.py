@@ -1,9 +1,6 @@
-"""The command line, as a program."""
+"""The commands that look after the schema."""
 
 import logging
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,26 +10,10 @@ import pytest
 from pyengine._version import __version__
 from pyengine.cli import main
 from pyengine.schema import load, verify
+from tests.cli.program import pyengine
 from tests.schema.conftest import Connect
 
 SECRET = "hunter2secret"
-
-
-def pyengine(
-    *arguments: str, url: str | None = None, answer: str = ""
-) -> subprocess.CompletedProcess[str]:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "DBOS"))}
-    if url is not None:
-        environment["PYENGINE_DATABASE_URL"] = url
-    return subprocess.run(
-        [sys.executable, "-m", "pyengine", *arguments],
-        input=answer,
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=60,
-        check=False,
-    )
 
 
 @pytest.fixture
@@ -59,7 +40,7 @@ def test_without_a_command_it_explains_itself() -> None:
     done = pyengine()
 
     assert done.returncode == 2
-    assert "usage: pyengine" in done.stderr
+    assert "Usage: pyengine" in done.stderr
 
 
 def test_migrate_installs_and_then_has_nothing_to_do(
@@ -121,6 +102,29 @@ def test_reset_asks_first(conn: psycopg.Connection[Any], empty_database: str) ->
     assert is_installed(conn)
     assert pyengine("reset", "--yes", url=empty_database).returncode == 0
     assert not is_installed(conn)
+
+
+def test_the_exit_status_of_no_database_and_of_no_schema_says_what_to_do(
+    empty_database: str,
+) -> None:
+    nowhere = pyengine("migrate", "-s", "postgresql://u@127.0.0.1:1/d")
+    assert nowhere.returncode == 1
+    assert "Connection refused" in nowhere.stderr
+    assert pyengine("migrate", "--wrong").returncode == 2
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_completion_code_is_that_of_the_shell(shell: str) -> None:
+    printed = pyengine("completion", shell)
+
+    assert (printed.returncode, printed.stderr) == (0, "")
+    assert f"_PYENGINE_COMPLETE={shell}_complete" in printed.stdout
+
+
+def test_a_shell_completes_commands_and_options() -> None:
+    asked = {"_PYENGINE_COMPLETE": "bash_complete", "COMP_WORDS": "pyengine res", "COMP_CWORD": "1"}
+
+    assert pyengine(**asked).stdout == "plain,reset\n"
 
 
 def test_psql_opens_on_the_database(empty_database: str) -> None:
