@@ -10,6 +10,7 @@ from pyengine.context import (
     WorkflowIDReusePolicy,
 )
 from pyengine.dbos import DBOS
+from pyengine.debouncer import Debouncer
 from pyengine.decorators import DBOSConfiguredInstance, StepOptions
 from pyengine.enqueue_options import EnqueueOptions
 from pyengine.handles import WorkflowHandle, WorkflowHandleAsync
@@ -34,6 +35,7 @@ __all__ = [
     "DBOSConfig",
     "DBOSConfiguredInstance",
     "DBOSPortableJSONSerializer",
+    "Debouncer",
     "DuplicationPolicy",
     "EnqueueOptions",
     "PortableWorkflowError",

@@ -85,15 +85,17 @@ class Preparation:
         chosen: ChosenID | None = None,
         identity: Identity | None = None,
         is_independent: bool = False,
+        step_count: int = 1,
     ) -> Prepared:
         """As `prepare`, for a function that need not be registered here.
 
-        An independent workflow is no child of the calling one, whose steps may start it too.
+        An independent workflow is no child of the calling one, whose steps may start it too. A start that takes
+        several step numbers is the last of them.
         """
         parent = None if is_independent else _starting_run(target.name)
         tag = tag or self.codec.default_tag
         inputs = self.codec.encode_arguments(args, dict(kwargs), tag)
-        step_id = None if parent is None else parent.next_step_id()
+        step_id = None if parent is None else parent.next_step_ids(step_count) + step_count - 1
         request = StartRequest(
             workflow_id=_workflow_id(chosen, parent, step_id),
             target=target,

@@ -49,6 +49,45 @@ CREATE TYPE pyengine.claimed_workflow AS (
 COMMENT ON TYPE pyengine.claimed_workflow IS 'A workflow handed to an executor: what to call, its input, and its whole history.';
 
 
+CREATE TYPE pyengine.debounce_answer AS (
+	workflow_id text,
+	is_new boolean,
+	refusal text,
+	message text
+);
+
+
+COMMENT ON TYPE pyengine.debounce_answer IS 'The workflow that will run for this call, and whether this call made it; with a refusal the workflow that holds the key.';
+
+
+CREATE TYPE pyengine.debounce_call AS (
+	requests json,
+	workflow_id text,
+	name text,
+	class_name text,
+	config_name text,
+	application_name text,
+	application_version text,
+	version_is_pinned boolean,
+	max_attempts integer,
+	queue_name text,
+	parent_workflow_id text,
+	parent_lease_token uuid,
+	start_step_id integer,
+	authenticated_user text,
+	assumed_role text,
+	authenticated_roles text[],
+	serialization text,
+	inputs json,
+	deduplication_id text,
+	period interval,
+	debounce_until timestamp with time zone
+);
+
+
+COMMENT ON TYPE pyengine.debounce_call IS 'A call of debounce_workflow, read and checked.';
+
+
 CREATE TYPE pyengine.finish_answer AS (
 	item integer,
 	refusal text,
@@ -266,8 +305,8 @@ begin
         from pyengine._start_requests(_answer_starts.requests) r
         left join pyengine.workflows w on w.workflow_id = r.workflow_id
         left join pyengine.workflows p on p.workflow_id = r.parent_workflow_id
-        left join pyengine.workflows d on d.queue_name = r.queue_name and d.deduplication_id = r.deduplication_id
-            and d.workflow_id <> r.workflow_id
+        left join pyengine.workflows d on d.deduplication_id = r.deduplication_id
+            and d.queue_name is not distinct from r.queue_name and d.workflow_id <> r.workflow_id
     ), attached as (
         insert into pyengine.steps (
             workflow_id, step_id, name, attempt, child_workflow_id, started_at, completed_at, serialization
@@ -291,13 +330,14 @@ begin
                 r.workflow_id, octet_length(r.inputs::text), pyengine._payload_limit())
             when r.refusal is not null then
                 'a workflow needs a workflow_id of 1 to 512 bytes that is not blank, a name, inputs and a serialization; '
-                'its queue_name has at most 255 bytes and excludes a lease_token, its partition_key and deduplication_id '
-                'have at most 512 bytes and need a queue_name, its priority is not negative'
+                'its queue_name has at most 255 bytes, its partition_key and deduplication_id at most 512, a partition_key needs '
+                'a queue_name, queue_name and deduplication_id exclude a lease_token, its priority is not negative'
             when r.is_fenced then format('workflow %s is no longer owned by this run', r.parent_workflow_id)
             when not r.is_known and r.is_full then format(
                 'queue %s is full (max_depth): workflow %s was not enqueued, try again later', r.queue_name, r.workflow_id)
             when not r.is_known then format(
-                'the deduplication id %s of queue %s is held by workflow %s', r.deduplication_id, r.queue_name, r.holder_id) end,
+                'the deduplication id %s%s is held by workflow %s',
+                r.deduplication_id, ' of queue ' || r.queue_name, r.holder_id) end,
         r.status, r.known_name, r.known_class, r.known_config, r.known_queue, r.holder_id
     from request r
     where r.refusal is not null or r.is_fenced or not r.is_known
@@ -389,6 +429,67 @@ $$;
 COMMENT ON FUNCTION pyengine._await_keys(wait_keys bigint[], channel text) IS 'Registers a channel as waiting for keys, for a minute.';
 
 
+CREATE FUNCTION pyengine._bounce(call pyengine.debounce_call) RETURNS pyengine.debounce_answer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_now timestamptz;
+    v_holder record;
+    v_answer pyengine.debounce_answer;
+begin
+    select w.workflow_id
+    into v_holder
+    from pyengine.workflows w
+    where w.deduplication_id = (call).deduplication_id and w.queue_name is not distinct from (call).queue_name;
+
+    if (call).parent_workflow_id is not null then
+        perform 1
+        from pyengine.workflows w
+        where w.workflow_id in ((call).parent_workflow_id, v_holder.workflow_id)
+        order by w.workflow_id
+        for no key update;
+        perform pyengine._hold_lease((call).parent_workflow_id, (call).parent_lease_token);
+        v_answer := pyengine._recorded_bounce((call).parent_workflow_id, (call).start_step_id);
+    end if;
+    if v_answer.workflow_id is not null or v_holder.workflow_id is null then
+        return v_answer;
+    end if;
+
+    v_now := pyengine.now();
+    update pyengine.workflows w
+    set inputs = (call).inputs, serialization = (call).serialization,
+        application_version = (call).application_version, version_is_pinned = (call).version_is_pinned,
+        max_attempts = (call).max_attempts, authenticated_user = (call).authenticated_user,
+        assumed_role = (call).assumed_role, authenticated_roles = (call).authenticated_roles,
+        delayed_until = least(v_now + (call).period, w.debounce_until), updated_at = v_now
+    where w.workflow_id = v_holder.workflow_id and w.deduplication_id = (call).deduplication_id
+        and w.status = 'DELAYED' and w.debounce_until is not null
+        and (w.name, w.class_name, w.config_name, w.application_name)
+            is not distinct from ((call).name, (call).class_name, (call).config_name, (call).application_name);
+    if found then
+        perform pyengine._record_bounce(call, v_holder.workflow_id);
+        return row(v_holder.workflow_id, false, null, null)::pyengine.debounce_answer;
+    end if;
+
+    if not exists (
+        select 1 from pyengine.workflows w
+        where w.workflow_id = v_holder.workflow_id and w.deduplication_id = (call).deduplication_id
+    ) then
+        return null;
+    end if;
+    return row(v_holder.workflow_id, false, 'PE409', format(
+        'the key %s is held by workflow %s, which was not debounced, or is another function or application',
+        (call).deduplication_id, v_holder.workflow_id))::pyengine.debounce_answer;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._bounce(call pyengine.debounce_call) IS 'Puts off the workflow that holds the key of a debounced call; null when there is none.';
+
+
 CREATE FUNCTION pyengine._check_messages(messages json) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -470,6 +571,74 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._check_queue_name(queue_name text) IS 'Raises PE400 for a name that a queue can''t have.';
+
+
+CREATE FUNCTION pyengine._debounce_call(request json, debounce_key text, period_ms double precision, timeout_ms double precision) RETURNS pyengine.debounce_call
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_request record;
+    v_call pyengine.debounce_call;
+begin
+    select r.* into v_request from pyengine._start_requests(json_build_array(_debounce_call.request)) r;
+    v_call.deduplication_id := v_request.name || '-' || _debounce_call.debounce_key;
+    if v_request.refusal is not null or v_call.deduplication_id is null or octet_length(v_call.deduplication_id) > 512
+        or v_request.lease_token is not null or v_request.partition_key is not null or v_request.priority is not null
+        or v_request.delay_ms is not null or v_request.deduplication_id is not null then
+        raise exception using errcode = case when v_request.refusal = 'PE413' then 'PE413' else 'PE400' end,
+            message = case when v_request.refusal = 'PE413'
+                then format('the inputs of workflow %s are larger than the limit of %s bytes (max_payload_bytes)',
+                    v_request.workflow_id, pyengine._payload_limit())
+                else 'a debounced workflow needs a workflow_id of 1 to 512 bytes that is not blank, a name, inputs and a '
+                    'serialization; name and key have at most 511 bytes together; it has no lease_token, partition_key, '
+                    'priority, delay_ms and deduplication_id of its own' end;
+    elsif _debounce_call.period_ms is null or _debounce_call.period_ms < 0 or _debounce_call.timeout_ms <= 0
+        or greatest(_debounce_call.period_ms, _debounce_call.timeout_ms) > 3155760000000 then
+        raise exception using errcode = 'PE400',
+            message = 'the period of a debounced workflow must not be negative, its timeout must be more than 0, '
+                'and both at most a hundred years';
+    elsif v_request.queue_name is not null and not exists (
+        select 1 from pyengine.queues q where q.queue_name = v_request.queue_name
+    ) then
+        raise exception using errcode = 'PE404',
+            message = format('there is no queue %s', v_request.queue_name),
+            detail = json_build_object('queue_name', v_request.queue_name)::text;
+    end if;
+
+    v_call.workflow_id := v_request.workflow_id;
+    v_call.name := v_request.name;
+    v_call.class_name := v_request.class_name;
+    v_call.config_name := v_request.config_name;
+    v_call.application_name := v_request.application_name;
+    v_call.application_version := v_request.application_version;
+    v_call.version_is_pinned := coalesce(v_request.version_is_pinned, false);
+    v_call.max_attempts := v_request.max_attempts;
+    v_call.queue_name := v_request.queue_name;
+    v_call.parent_workflow_id := v_request.parent_workflow_id;
+    v_call.parent_lease_token := v_request.parent_lease_token;
+    v_call.start_step_id := v_request.parent_step_id;
+    v_call.authenticated_user := v_request.authenticated_user;
+    v_call.assumed_role := v_request.assumed_role;
+    if v_request.authenticated_roles is not null then
+        v_call.authenticated_roles := array(select json_array_elements_text(v_request.authenticated_roles));
+    end if;
+    v_call.serialization := v_request.serialization;
+    v_call.inputs := v_request.inputs;
+    v_call.period := make_interval(secs => _debounce_call.period_ms / 1000);
+    v_call.debounce_until := coalesce(v_now + make_interval(secs => _debounce_call.timeout_ms / 1000), 'infinity');
+    v_call.requests := format('[%s,"deduplication_id":%s,"delay_ms":%s,"timeout_ms":%s}]',
+        left(rtrim(_debounce_call.request::text, E' \t\n\r'), -1), to_json(v_call.deduplication_id),
+        least(_debounce_call.period_ms, _debounce_call.timeout_ms), coalesce(v_request.timeout_ms, 0));
+    return v_call;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._debounce_call(request json, debounce_key text, period_ms double precision, timeout_ms double precision) IS 'Reads and checks a call of debounce_workflow; raises PE400, PE404 or PE413.';
 
 
 CREATE FUNCTION pyengine._depth(queue_name text, count_limit integer) RETURNS bigint
@@ -1181,7 +1350,8 @@ begin
         return 0;
     end if;
     update pyengine.workflows w
-    set status = 'ENQUEUED', updated_at = pyengine.now()
+    set status = 'ENQUEUED', updated_at = pyengine.now(),
+        deduplication_id = case when w.debounce_until is null then w.deduplication_id end
     where w.workflow_id = any (v_due);
     return cardinality(v_due);
 end
@@ -1269,6 +1439,58 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._reap_executors() IS 'Declares executors dead whose lease is past or whose session stayed away; returns how many.';
+
+
+CREATE FUNCTION pyengine._record_bounce(call pyengine.debounce_call, holder_id text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    if (call).parent_workflow_id is null then
+        return;
+    end if;
+    insert into pyengine.steps (
+        workflow_id, step_id, name, attempt, child_workflow_id, started_at, completed_at, serialization
+    )
+    select w.workflow_id, (call).start_step_id - 1, 'DBOS.debounce_delayed_workflow', w.attempt_count,
+        _record_bounce.holder_id, pyengine.now(), pyengine.now(), (call).serialization
+    from pyengine.workflows w
+    where w.workflow_id = (call).parent_workflow_id;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._record_bounce(call pyengine.debounce_call, holder_id text) IS 'Records a debounced call in the workflow that made it.';
+
+
+CREATE FUNCTION pyengine._recorded_bounce(workflow_id text, start_step_id integer) RETURNS pyengine.debounce_answer
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_child_id text;
+begin
+    select s.child_workflow_id
+    into v_child_id
+    from pyengine.steps s
+    where s.workflow_id = _recorded_bounce.workflow_id
+        and s.step_id in (_recorded_bounce.start_step_id - 1, _recorded_bounce.start_step_id)
+        and s.child_workflow_id is not null
+    order by s.step_id
+    limit 1;
+    if v_child_id is null then
+        return null;
+    end if;
+    return row(v_child_id, false, null, null)::pyengine.debounce_answer;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._recorded_bounce(workflow_id text, start_step_id integer) IS 'The recorded outcome of a debounced call of a workflow, or null.';
 
 
 CREATE FUNCTION pyengine._retry_pause(workflow_id text, attempt_count integer) RETURNS interval
@@ -1363,6 +1585,44 @@ $$;
 COMMENT ON FUNCTION pyengine._session_is_gone(session_pid integer, session_at timestamp with time zone) IS 'Whether an executor''s session has ended while the server ran on.';
 
 
+CREATE FUNCTION pyengine._start_debounced(call pyengine.debounce_call) RETURNS pyengine.debounce_answer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_answer pyengine.start_answer;
+begin
+    select a.* into v_answer from pyengine.start_workflows((call).requests) a;
+    if v_answer.refusal = 'PE409' then
+        return null;
+    elsif v_answer.refusal is not null then
+        raise exception using errcode = v_answer.refusal, message = v_answer.message,
+            detail = json_build_object('workflow_id', (call).workflow_id)::text;
+    elsif v_answer.item is not null and (v_answer.name, v_answer.class_name, v_answer.config_name)
+        is distinct from ((call).name, (call).class_name, (call).config_name) then
+        raise exception using errcode = 'PE409',
+            message = format('workflow %s exists and is another function', (call).workflow_id),
+            detail = json_build_object('workflow_id', (call).workflow_id)::text;
+    end if;
+
+    perform pyengine._record_bounce(call, null);
+    if v_answer.item is null then
+        update pyengine.workflows w
+        set debounce_until = (call).debounce_until,
+            deduplication_id = case when w.status = 'DELAYED' then w.deduplication_id end
+        where w.workflow_id = (call).workflow_id;
+        perform pyengine._wake(array[pyengine.wait_key('work', coalesce((call).queue_name, ''))]);
+    end if;
+    return row((call).workflow_id, v_answer.item is null, null, null)::pyengine.debounce_answer;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._start_debounced(call pyengine.debounce_call) IS 'Enqueues the workflow of a debounced call; null when the key was taken meanwhile.';
+
+
 CREATE FUNCTION pyengine._start_requests(requests json) RETURNS TABLE(workflow_id text, name text, class_name text, config_name text, application_name text, application_version text, version_is_pinned boolean, lease_token uuid, start_token uuid, max_attempts integer, queue_name text, priority integer, partition_key text, is_serial boolean, deduplication_id text, delay_ms double precision, parent_workflow_id text, parent_lease_token uuid, parent_step_id integer, step_name text, reject_known_id boolean, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb, timeout_ms double precision, serialization text, inputs json, item integer, refusal text)
     LANGUAGE sql STABLE
     AS $$
@@ -1372,8 +1632,8 @@ CREATE FUNCTION pyengine._start_requests(requests json) RETURNS TABLE(workflow_i
             when pg_catalog.octet_length(r.workflow_id) > 512 then 'PE400'
             when pg_catalog.octet_length(r.partition_key) > 512 or pg_catalog.octet_length(r.deduplication_id) > 512
                 or pg_catalog.octet_length(r.queue_name) > 255 or r.priority < 0 then 'PE400'
-            when r.queue_name is null and pg_catalog.num_nonnulls(r.partition_key, r.deduplication_id) > 0 then 'PE400'
-            when r.queue_name is not null and r.lease_token is not null then 'PE400'
+            when r.queue_name is null and r.partition_key is not null then 'PE400'
+            when r.lease_token is not null and pg_catalog.num_nonnulls(r.queue_name, r.deduplication_id) > 0 then 'PE400'
             when r.name is null or r.inputs is null or r.serialization is null then 'PE400'
             when pg_catalog.octet_length(r.inputs::text) > 65536
                 and pg_catalog.octet_length(r.inputs::text) > pyengine._payload_limit() then 'PE413'
@@ -1958,6 +2218,36 @@ $$;
 COMMENT ON FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[], channel text) IS 'Hands up to claim_limit runnable workflows to an executor, with inputs and history, under one lease token; idempotent per token. queue_names restricts the queues; the waits of channel for work are taken back when something is claimed.';
 
 
+CREATE FUNCTION pyengine.debounce_workflow(request json, debounce_key text, period_ms double precision, timeout_ms double precision DEFAULT NULL::double precision) RETURNS SETOF pyengine.debounce_answer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_call pyengine.debounce_call := pyengine._debounce_call(
+        debounce_workflow.request, debounce_workflow.debounce_key, debounce_workflow.period_ms,
+        debounce_workflow.timeout_ms);
+    v_answer pyengine.debounce_answer;
+begin
+    if v_call.parent_workflow_id is not null and v_call.queue_name is not null then
+        perform pyengine._prepare_enqueue(v_call.requests);
+    end if;
+    loop
+        v_answer := pyengine._bounce(v_call);
+        exit when v_answer.workflow_id is not null;
+        v_answer := pyengine._start_debounced(v_call);
+        exit when v_answer.workflow_id is not null;
+        -- Somebody else took the key, or let it go, between the two.
+    end loop;
+    return next v_answer;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.debounce_workflow(request json, debounce_key text, period_ms double precision, timeout_ms double precision) IS 'Enqueues a workflow that starts period_ms after the last call with its key, with the inputs of that call, at most timeout_ms after the first; one refusal is possible, PE409: another kind of workflow holds the key.';
+
+
 CREATE FUNCTION pyengine.delete_queue(queue_name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2046,6 +2336,7 @@ CREATE TABLE pyengine.workflows (
     inputs json NOT NULL,
     output json,
     error json,
+    debounce_until timestamp with time zone,
     CONSTRAINT workflows_attempts_counted CHECK ((attempt_count >= 0)),
     CONSTRAINT workflows_delayed_has_time CHECK (((status <> 'DELAYED'::text) OR (delayed_until IS NOT NULL))),
     CONSTRAINT workflows_finished_has_finished_at CHECK (((finished_at IS NOT NULL) = (status = ANY (ARRAY['SUCCESS'::text, 'ERROR'::text, 'CANCELLED'::text, 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'::text])))),
@@ -2093,6 +2384,9 @@ COMMENT ON COLUMN pyengine.workflows.started_at IS 'When the current or last run
 
 
 COMMENT ON COLUMN pyengine.workflows.serialization IS 'Format of inputs, output and error: json, portable_json, or the name of a custom serializer (then a json string).';
+
+
+COMMENT ON COLUMN pyengine.workflows.debounce_until IS 'Until when calls may put a debounced workflow off, infinity if for ever; null if it is not debounced.';
 
 
 CREATE FUNCTION pyengine.find_workflows(workflow_ids text[]) RETURNS SETOF pyengine.workflows
@@ -3433,7 +3727,7 @@ CREATE INDEX workflows_claimable_idx ON pyengine.workflows USING btree (queue_na
 CREATE INDEX workflows_created_idx ON pyengine.workflows USING btree (created_at);
 
 
-CREATE UNIQUE INDEX workflows_deduplication_idx ON pyengine.workflows USING btree (queue_name, deduplication_id) WHERE (deduplication_id IS NOT NULL);
+CREATE UNIQUE INDEX workflows_deduplication_idx ON pyengine.workflows USING btree (deduplication_id, queue_name) NULLS NOT DISTINCT WHERE (deduplication_id IS NOT NULL);
 
 
 CREATE INDEX workflows_delayed_idx ON pyengine.workflows USING btree (delayed_until) WHERE (status = 'DELAYED'::text);
@@ -3469,6 +3763,9 @@ REVOKE ALL ON FUNCTION pyengine._append_requests(requests json) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._await_keys(wait_keys bigint[], channel text) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._bounce(call pyengine.debounce_call) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._check_messages(messages json) FROM PUBLIC;
 
 
@@ -3476,6 +3773,9 @@ REVOKE ALL ON FUNCTION pyengine._check_published(what text, workflow_id text, ke
 
 
 REVOKE ALL ON FUNCTION pyengine._check_queue_name(queue_name text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._debounce_call(request json, debounce_key text, period_ms double precision, timeout_ms double precision) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._depth(queue_name text, count_limit integer) FROM PUBLIC;
@@ -3550,6 +3850,12 @@ REVOKE ALL ON FUNCTION pyengine._queue_room(queue pyengine.queues, executor pyen
 REVOKE ALL ON FUNCTION pyengine._reap_executors() FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._record_bounce(call pyengine.debounce_call, holder_id text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._recorded_bounce(workflow_id text, start_step_id integer) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._retry_pause(workflow_id text, attempt_count integer) FROM PUBLIC;
 
 
@@ -3557,6 +3863,9 @@ REVOKE ALL ON FUNCTION pyengine._return_work() FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._session_is_gone(session_pid integer, session_at timestamp with time zone) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._start_debounced(call pyengine.debounce_call) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._start_requests(requests json) FROM PUBLIC;
@@ -3611,6 +3920,9 @@ REVOKE ALL ON FUNCTION pyengine.check_lease(workflow_id text, lease_token uuid) 
 
 
 REVOKE ALL ON FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[], channel text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.debounce_workflow(request json, debounce_key text, period_ms double precision, timeout_ms double precision) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.delete_queue(queue_name text) FROM PUBLIC;

@@ -38,6 +38,22 @@ def await_work(*, executor_id: int, channel: str, queue_names: Sequence[str] | N
     )
 
 
+def debounce_workflow(
+    *, request: str, debounce_key: str, period_ms: float, timeout_ms: float | None
+) -> Call[rows.DebounceAnswer]:
+    """Put a workflow off; `request` is the document of its start."""
+    return Call(
+        "debounce_workflow",
+        {
+            "request": request,
+            "debounce_key": debounce_key,
+            "period_ms": period_ms,
+            "timeout_ms": timeout_ms,
+        },
+        rows.DebounceAnswer,
+    )
+
+
 def register_queue(
     *, queue_name: str, application_name: str, on_conflict: str, limits: Mapping[str, object]
 ) -> Call[rows.QueueRow]:

@@ -27,6 +27,16 @@ class StartAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class DebounceAnswer:
+    """The workflow that will run for a debounced call; refused, the workflow that holds the key."""
+
+    workflow_id: str
+    is_new: bool
+    refusal: str | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class StepAnswer:
     """A checkpoint that stored nothing: refused, or the step has an outcome already (which holds)."""
 

@@ -67,9 +67,9 @@ class Application:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where and how a workflow is enqueued."""
+    """Where and how a workflow is enqueued; without a queue it is claimed by whoever has time."""
 
-    queue_name: str
+    queue_name: str | None
     priority: int | None = None
     partition_key: str | None = None
     is_serial: bool = False
@@ -210,7 +210,7 @@ def start_error(
     if answer.refusal == DEDUPLICATED and request.placement is not None:
         place = request.placement
         return DBOSQueueDeduplicatedError(
-            request.workflow_id, place.queue_name, place.deduplication_id or ""
+            request.workflow_id, place.queue_name or "", place.deduplication_id or ""
         )
     if answer.refusal is not None:
         error = refusal(answer.refusal, answer.message or "", request.workflow_id)

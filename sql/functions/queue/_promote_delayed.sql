@@ -1,4 +1,4 @@
--- Make delayed workflows that are due claimable.
+-- Make delayed workflows that are due claimable. A debounced one lets its key go: the next call starts another.
 -- Locks: the settings row (no key update, not waiting for it), then the workflow rows (no key update, skipping locked
 -- ones).
 --
@@ -37,7 +37,8 @@ begin
         return 0;
     end if;
     update pyengine.workflows w
-    set status = 'ENQUEUED', updated_at = pyengine.now()
+    set status = 'ENQUEUED', updated_at = pyengine.now(),
+        deduplication_id = case when w.debounce_until is null then w.deduplication_id end
     where w.workflow_id = any (v_due);
     return cardinality(v_due);
 end

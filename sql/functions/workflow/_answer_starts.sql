@@ -24,8 +24,8 @@ begin
         from pyengine._start_requests(_answer_starts.requests) r
         left join pyengine.workflows w on w.workflow_id = r.workflow_id
         left join pyengine.workflows p on p.workflow_id = r.parent_workflow_id
-        left join pyengine.workflows d on d.queue_name = r.queue_name and d.deduplication_id = r.deduplication_id
-            and d.workflow_id <> r.workflow_id
+        left join pyengine.workflows d on d.deduplication_id = r.deduplication_id
+            and d.queue_name is not distinct from r.queue_name and d.workflow_id <> r.workflow_id
     ), attached as (
         insert into pyengine.steps (
             workflow_id, step_id, name, attempt, child_workflow_id, started_at, completed_at, serialization
@@ -49,13 +49,14 @@ begin
                 r.workflow_id, octet_length(r.inputs::text), pyengine._payload_limit())
             when r.refusal is not null then
                 'a workflow needs a workflow_id of 1 to 512 bytes that is not blank, a name, inputs and a serialization; '
-                'its queue_name has at most 255 bytes and excludes a lease_token, its partition_key and deduplication_id '
-                'have at most 512 bytes and need a queue_name, its priority is not negative'
+                'its queue_name has at most 255 bytes, its partition_key and deduplication_id at most 512, a partition_key needs '
+                'a queue_name, queue_name and deduplication_id exclude a lease_token, its priority is not negative'
             when r.is_fenced then format('workflow %s is no longer owned by this run', r.parent_workflow_id)
             when not r.is_known and r.is_full then format(
                 'queue %s is full (max_depth): workflow %s was not enqueued, try again later', r.queue_name, r.workflow_id)
             when not r.is_known then format(
-                'the deduplication id %s of queue %s is held by workflow %s', r.deduplication_id, r.queue_name, r.holder_id) end,
+                'the deduplication id %s%s is held by workflow %s',
+                r.deduplication_id, ' of queue ' || r.queue_name, r.holder_id) end,
         r.status, r.known_name, r.known_class, r.known_config, r.known_queue, r.holder_id
     from request r
     where r.refusal is not null or r.is_fenced or not r.is_known

@@ -19,8 +19,8 @@ as $$
             when pg_catalog.octet_length(r.workflow_id) > 512 then 'PE400'
             when pg_catalog.octet_length(r.partition_key) > 512 or pg_catalog.octet_length(r.deduplication_id) > 512
                 or pg_catalog.octet_length(r.queue_name) > 255 or r.priority < 0 then 'PE400'
-            when r.queue_name is null and pg_catalog.num_nonnulls(r.partition_key, r.deduplication_id) > 0 then 'PE400'
-            when r.queue_name is not null and r.lease_token is not null then 'PE400'
+            when r.queue_name is null and r.partition_key is not null then 'PE400'
+            when r.lease_token is not null and pg_catalog.num_nonnulls(r.queue_name, r.deduplication_id) > 0 then 'PE400'
             when r.name is null or r.inputs is null or r.serialization is null then 'PE400'
             when pg_catalog.octet_length(r.inputs::text) > 65536
                 and pg_catalog.octet_length(r.inputs::text) > pyengine._payload_limit() then 'PE413'
