@@ -37,9 +37,11 @@ class DBOSErrorCode(Enum):
     WorkflowIDInUse = 27
     StepNondeterminism = 28
     InvalidArgument = 400
+    NotEnded = 408
     Conflict = 409
     PayloadTooLarge = 413
     Serialization = 422
+    NoResult = 424
     Backpressure = 429
 
 

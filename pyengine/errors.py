@@ -28,9 +28,11 @@
             ├── DBOSWorkflowIDInUseError     27
             ├── DBOSStepNondeterminismError  28
             ├── DBOSInvalidArgumentError    400  PE400  also a ValueError
+            ├── DBOSNotEndedError           408  PE408
             ├── DBOSConflictError           409  PE409
             ├── DBOSPayloadTooLargeError    413  PE413
             ├── DBOSSerializationError      422         also a TypeError
+            ├── DBOSNoResultError           424  PE424
             └── DBOSBackpressureError       429  PE429
 
 A class that answers to an error code of the database names it as `sqlstate=` beside its bases.
@@ -71,8 +73,10 @@ __all__ = [
     "DBOSInitializationError",
     "DBOSInvalidArgumentError",
     "DBOSMaxStepRetriesExceeded",
+    "DBOSNoResultError",
     "DBOSNonExistentWorkflowError",
     "DBOSNotAuthorizedError",
+    "DBOSNotEndedError",
     "DBOSPatchNondeterminismError",
     "DBOSPayloadTooLargeError",
     "DBOSQueryTimeoutError",
@@ -434,6 +438,18 @@ class DBOSConflictError(_EngineRefusal, sqlstate="PE409"):
     """The call contradicts what is already stored, or lost a race for a unique key."""
 
     _code = DBOSErrorCode.Conflict
+
+
+class DBOSNotEndedError(_EngineRefusal, sqlstate="PE408"):
+    """A workflow has not ended in the time that a caller in SQL would wait."""
+
+    _code = DBOSErrorCode.NotEnded
+
+
+class DBOSNoResultError(_EngineRefusal, sqlstate="PE424"):
+    """A caller in SQL asked for the result of a workflow that ended without success."""
+
+    _code = DBOSErrorCode.NoResult
 
 
 class DBOSPayloadTooLargeError(_EngineRefusal, sqlstate="PE413"):

@@ -37,7 +37,7 @@ from pyengine.runs import WorkflowRun, run_of
 from pyengine.runtime.engine import Engine
 from pyengine.runtime.local import LocalRun
 from pyengine.runtime.transactions import Transactions
-from pyengine.serialization import Codec
+from pyengine.serialization import PORTABLE, Codec, parse_portable_dates
 from pyengine.status import WorkflowStatus, status_of
 
 T = TypeVar("T")
@@ -117,20 +117,27 @@ class Runtime(Preparation):
         workflow, bound = found
 
         def body() -> Any:
-            args, kwargs = self.codec.decode_arguments(claimed.inputs, claimed.serialization)
-            if workflow.validate_args is not None:
-                args, kwargs = workflow.validate_args(args, kwargs)
+            args, kwargs = self._arguments(claimed, workflow)
             with entered(Scope(run)):
                 return workflow.function(*bound, *args, **kwargs)
 
         async def body_async() -> Any:
-            args, kwargs = self.codec.decode_arguments(claimed.inputs, claimed.serialization)
-            if workflow.validate_args is not None:
-                args, kwargs = workflow.validate_args(args, kwargs)
+            args, kwargs = self._arguments(claimed, workflow)
             with entered(Scope(run)):
                 return await workflow.function(*bound, *args, **kwargs)
 
         self._spawn(run, body_async if workflow.is_async else body, is_async=workflow.is_async)
+
+    def _arguments(
+        self, claimed: ClaimedWorkflow, workflow: RegisteredWorkflow
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments of a claimed workflow, which another language may have written."""
+        args, kwargs = self.codec.decode_arguments(claimed.inputs, claimed.serialization)
+        if workflow.validate_args is not None:
+            return workflow.validate_args(args, kwargs)
+        if claimed.serialization == PORTABLE:
+            return parse_portable_dates(workflow.function, args, kwargs)
+        return args, kwargs
 
     def handle_result(self, workflow_id: str) -> Flow[Any]:
         """The result of another workflow; in a workflow, noted as a step when the wait is over."""

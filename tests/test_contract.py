@@ -28,6 +28,11 @@ MODULES: Sequence[ModuleType] = (calls, queue_calls, message_calls)
 
 # Public functions that no part of the library calls by a `Call`, and who does.
 SQL_ONLY = {
+    **{
+        path.stem: "for clients in SQL, over the batch function that Python calls"
+        for path in (sql_root() / "functions" / "client").glob("[a-z]*.sql")
+    },
+    "generate_workflow_id": "ids for clients in SQL; Python makes its own without asking",
     "function_key": "the keys of functions, for workers in other languages",
     "list_migrations": "pyengine.schema reads it before anything else is known",
     "now": "the clock, which tests replace",

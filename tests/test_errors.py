@@ -145,6 +145,8 @@ CALLS: list[tuple[type[BaseException], tuple[Any, ...], str]] = [
     (errors.DBOSConflictError, ("taken",), "DBOS Error 409: taken"),
     (errors.DBOSPayloadTooLargeError, ("big",), "DBOS Error 413: big"),
     (errors.DBOSSerializationError, ("odd",), "DBOS Error 422: odd"),
+    (errors.DBOSNotEndedError, ("slow",), "DBOS Error 408: slow"),
+    (errors.DBOSNoResultError, ("failed",), "DBOS Error 424: failed"),
     (errors.DBOSExecutorGoneError, ("silent",), "DBOS Error 409: silent"),
     (errors.DBOSBackpressureError, ("full",), "DBOS Error 429: full"),
     (errors.PortableWorkflowError, ("msg", "TypeError", 7, {"a": 1}), "msg"),

@@ -28,19 +28,59 @@ def first_column(title: str) -> set[str]:
     return {name for row in rows for name in re.findall(r"`(\w+)`", row.split(" | ")[0])}
 
 
-def test_the_example_starts_records_and_finishes_a_workflow(
-    server: embedded.Server, sql: psycopg.Connection[Any], engine_url: str
-) -> None:
-    (example,) = re.findall(r"```sql\n(.*?)```", PAGE, flags=re.DOTALL)
+def psql(server: embedded.Server, url: str, *script: str) -> str:
     outcome = subprocess.run(
-        [server.bindir / "psql", "--no-psqlrc", "--set=ON_ERROR_STOP=1", engine_url],
-        input=example,
+        [
+            *(server.bindir / "psql", "--no-psqlrc", "--no-align", "--tuples-only"),
+            *("--set=ON_ERROR_STOP=1", url),
+        ],
+        input="\n".join(script),
         capture_output=True,
         text=True,
         check=False,
+        timeout=60,
     )
     assert outcome.returncode == 0, outcome.stderr
-    assert outcome.stdout.count("(0 rows)") == 3, outcome.stdout
+    return outcome.stdout
+
+
+def examples(title: str) -> list[str]:
+    return re.findall(r"```sql\n(.*?)```", section(title), flags=re.DOTALL)
+
+
+def test_the_first_example_enqueues_a_workflow(
+    server: embedded.Server, sql: psycopg.Connection[Any], engine_url: str
+) -> None:
+    first = re.findall(r"```sql\n(.*?)```", PAGE, flags=re.DOTALL)[0]
+
+    workflow_id = psql(server, engine_url, first).strip()
+
+    query = "select workflow_id, name, queue_name, status, inputs -> 'namedArgs' from pyengine.workflows"
+    assert sql.execute(query).fetchall() == [
+        (workflow_id, "send_invoice", "invoices", "ENQUEUED", {"order_id": 7})
+    ]
+
+
+def test_the_examples_for_clients_print_what_they_say(
+    server: embedded.Server, sql: psycopg.Connection[Any], engine_url: str
+) -> None:
+    """One after another; `-->` tells what the statement before it prints."""
+    blocks = examples("## Clients")
+    printed = psql(server, engine_url, *blocks).splitlines()
+
+    said = [line[4:].replace(" | ", "|") for b in blocks for line in b.splitlines() if line[:4] == "--> "]
+    rest = iter(printed)
+    assert len(said) == 5
+    assert all(line in rest for line in said), printed
+    sql.execute("drop table orders; drop function on_order")
+
+
+def test_the_example_starts_records_and_finishes_a_workflow(
+    server: embedded.Server, sql: psycopg.Connection[Any], engine_url: str
+) -> None:
+    (example,) = examples("## A run by hand")
+    printed = psql(server, engine_url, example)
+    assert "greet-1|SUCCESS|\"Hello, Ada!\"" in printed
     assert sql.execute("select workflow_id, status, output from pyengine.workflows").fetchall() == [
         ("greet-1", "SUCCESS", "Hello, Ada!")
     ]

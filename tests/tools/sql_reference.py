@@ -21,6 +21,7 @@ README = sql_root() / "README.md"
 BEGIN = "<!-- generated from the comments in the database by `make generate`: begin -->"
 END = "<!-- generated: end -->"
 TOPICS = {
+    "client": "For clients: one at a time",
     "workflow": "Workflows",
     "step": "Steps",
     "queue": "Queues",

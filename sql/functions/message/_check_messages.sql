@@ -19,11 +19,13 @@ begin
                 and octet_length(r.message::text) > pyengine._payload_limit() then
                 format('a message to workflow %s is larger than the limit of %s bytes (max_payload_bytes)',
                     r.destination_id, pyengine._payload_limit())
+            when octet_length(r.message::text) > 1000 and pyengine._is_too_deep(r.message) then
+                format('a message to workflow %s is nested deeper than 500 levels', r.destination_id)
             when count(*) over (partition by r.destination_id, r.idempotency_key) > 1
                 and r.idempotency_key is not null then
                 'two messages to one workflow have the same idempotency_key'
         end as message,
-        octet_length(r.message::text) > pyengine._payload_limit() as is_too_large
+        octet_length(r.message::text) > pyengine._payload_limit() or pyengine._is_too_deep(r.message) as is_too_large
     into v_problem
     from json_to_recordset(_check_messages.messages) as r (
         destination_id text, topic text, serialization text, idempotency_key text, message json

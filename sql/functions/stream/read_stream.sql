@@ -3,7 +3,7 @@
 create or replace function pyengine.read_stream(
     workflow_id text,
     key text,
-    from_position int,
+    from_position int default 0,
     read_limit int default 100,
     channel text default null
 )

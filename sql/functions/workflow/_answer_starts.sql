@@ -44,13 +44,17 @@ begin
             when r.is_fenced then 'PE001'
             when not r.is_known and r.is_full then 'PE429'
             when not r.is_known then 'PE409' end,
-        case when r.refusal = 'PE413' then format(
+        case when r.refusal = 'PE413' and octet_length(r.inputs::text) > pyengine._payload_limit() then format(
                 'the inputs of workflow %s take %s bytes, more than the limit of %s bytes (max_payload_bytes)',
                 r.workflow_id, octet_length(r.inputs::text), pyengine._payload_limit())
+            when r.refusal = 'PE413' then format(
+                'the inputs of workflow %s are nested deeper than 500 levels', r.workflow_id)
             when r.refusal is not null then
-                'a workflow needs a workflow_id of 1 to 512 bytes that is not blank, a name, inputs and a serialization; '
-                'its queue_name has at most 255 bytes, its partition_key and deduplication_id at most 512, a partition_key needs '
-                'a queue_name, queue_name and deduplication_id exclude a lease_token, its priority is not negative'
+                'a workflow needs a workflow_id of 1 to 512 bytes that is not blank, a name of 1 to 512 bytes, inputs and '
+                'a serialization; its class_name and config_name have at most 512 bytes, its queue_name at most 255, its '
+                'partition_key and deduplication_id at most 512, a partition_key needs a queue_name, queue_name and '
+                'deduplication_id exclude a lease_token, its priority is not negative, its max_attempts is at least 1, '
+                'its delay and timeout are at most 100 years'
             when r.is_fenced then format('workflow %s is no longer owned by this run', r.parent_workflow_id)
             when not r.is_known and r.is_full then format(
                 'queue %s is full (max_depth): workflow %s was not enqueued, try again later', r.queue_name, r.workflow_id)

@@ -7,7 +7,7 @@ returns table (
     queue_name text, priority int, partition_key text, is_serial boolean, deduplication_id text, delay_ms double precision,
     parent_workflow_id text, parent_lease_token uuid, parent_step_id int, step_name text,
     reject_known_id boolean, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb,
-    timeout_ms double precision, serialization text, inputs json,
+    timeout_ms double precision, deadline_epoch_ms double precision, serialization text, inputs json,
     item int, refusal text
 )
 language sql
@@ -21,9 +21,15 @@ as $$
                 or pg_catalog.octet_length(r.queue_name) > 255 or r.priority < 0 then 'PE400'
             when r.queue_name is null and r.partition_key is not null then 'PE400'
             when r.lease_token is not null and pg_catalog.num_nonnulls(r.queue_name, r.deduplication_id) > 0 then 'PE400'
-            when r.name is null or r.inputs is null or r.serialization is null then 'PE400'
+            when r.name is null or r.inputs is null or r.serialization is null or r.name = '' then 'PE400'
+            when pg_catalog.octet_length(r.name) > 512 or pg_catalog.octet_length(r.class_name) > 512
+                or pg_catalog.octet_length(r.config_name) > 512 then 'PE400'
+            -- A time of a hundred years is as good as any longer one, and the calendar can hold it.
+            when r.delay_ms > 3155760000000 or r.timeout_ms > 3155760000000
+                or pg_catalog.abs(r.deadline_epoch_ms) > 9000000000000 or r.max_attempts < 1 then 'PE400'
             when pg_catalog.octet_length(r.inputs::text) > 65536
                 and pg_catalog.octet_length(r.inputs::text) > pyengine._payload_limit() then 'PE413'
+            when pg_catalog.octet_length(r.inputs::text) > 1000 and pyengine._is_too_deep(r.inputs) then 'PE413'
         end
     from rows from (pg_catalog.json_to_recordset(requests) as (
         workflow_id text, name text, class_name text, config_name text,
@@ -32,7 +38,7 @@ as $$
         queue_name text, priority int, partition_key text, is_serial boolean, deduplication_id text, delay_ms double precision,
         parent_workflow_id text, parent_lease_token uuid, parent_step_id int, step_name text,
         reject_known_id boolean, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb,
-        timeout_ms double precision, serialization text, inputs json
+        timeout_ms double precision, deadline_epoch_ms double precision, serialization text, inputs json
     )) with ordinality r
 $$;
 

@@ -77,7 +77,8 @@ begin
                 then array(select json_array_elements_text(r.authenticated_roles)) end,
             r.attributes,
             case when r.timeout_ms > 0 then make_interval(secs => r.timeout_ms / 1000.0) end,
-            case when r.timeout_ms is null then p.deadline_at
+            case when r.deadline_epoch_ms is not null then to_timestamp(r.deadline_epoch_ms / 1000.0)
+                when r.timeout_ms is null then p.deadline_at
                 when r.timeout_ms > 0 and r.lease_token is not null
                 then v_now + make_interval(secs => r.timeout_ms / 1000.0) end,
             case when r.delay_ms > 0 then v_now + make_interval(secs => r.delay_ms / 1000.0) end,

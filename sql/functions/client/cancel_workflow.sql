@@ -1,0 +1,15 @@
+-- Cancel one workflow.
+create or replace function pyengine.cancel_workflow(workflow_id text)
+returns boolean
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform pyengine._check_known(cancel_workflow.workflow_id);
+    return exists (select 1 from pyengine.cancel_workflows(array[cancel_workflow.workflow_id]));
+end
+$$;
+
+comment on function pyengine.cancel_workflow is 'Cancels a workflow that has not ended; false if it has ended already. Raises PE404 for an unknown workflow.';
