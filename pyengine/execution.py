@@ -134,9 +134,9 @@ class Runtime(Preparation):
         """The arguments of a claimed workflow, which another language may have written."""
         args, kwargs = self.codec.decode_arguments(claimed.inputs, claimed.serialization)
         if workflow.validate_args is not None:
-            return workflow.validate_args(args, kwargs)
-        if claimed.serialization == PORTABLE:
-            return parse_portable_dates(workflow.function, args, kwargs)
+            args, kwargs = workflow.validate_args(args, kwargs)
+        elif claimed.serialization == PORTABLE:
+            args, kwargs = parse_portable_dates(workflow.function, args, kwargs)
         return args, kwargs
 
     def handle_result(self, workflow_id: str) -> Flow[Any]:

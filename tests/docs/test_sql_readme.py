@@ -68,7 +68,12 @@ def test_the_examples_for_clients_print_what_they_say(
     blocks = examples("## Clients")
     printed = psql(server, engine_url, *blocks).splitlines()
 
-    said = [line[4:].replace(" | ", "|") for b in blocks for line in b.splitlines() if line[:4] == "--> "]
+    said = [
+        line[4:].replace(" | ", "|")
+        for b in blocks
+        for line in b.splitlines()
+        if line[:4] == "--> "
+    ]
     rest = iter(printed)
     assert len(said) == 5
     assert all(line in rest for line in said), printed
@@ -80,7 +85,7 @@ def test_the_example_starts_records_and_finishes_a_workflow(
 ) -> None:
     (example,) = examples("## A run by hand")
     printed = psql(server, engine_url, example)
-    assert "greet-1|SUCCESS|\"Hello, Ada!\"" in printed
+    assert 'greet-1|SUCCESS|"Hello, Ada!"' in printed
     assert sql.execute("select workflow_id, status, output from pyengine.workflows").fetchall() == [
         ("greet-1", "SUCCESS", "Hello, Ada!")
     ]
