@@ -325,13 +325,17 @@ begin
             when r.is_fenced then 'PE001'
             when not r.is_known and r.is_full then 'PE429'
             when not r.is_known then 'PE409' end,
-        case when r.refusal = 'PE413' then format(
+        case when r.refusal = 'PE413' and octet_length(r.inputs::text) > pyengine._payload_limit() then format(
                 'the inputs of workflow %s take %s bytes, more than the limit of %s bytes (max_payload_bytes)',
                 r.workflow_id, octet_length(r.inputs::text), pyengine._payload_limit())
+            when r.refusal = 'PE413' then format(
+                'the inputs of workflow %s are nested deeper than 500 levels', r.workflow_id)
             when r.refusal is not null then
-                'a workflow needs a workflow_id of 1 to 512 bytes that is not blank, a name, inputs and a serialization; '
-                'its queue_name has at most 255 bytes, its partition_key and deduplication_id at most 512, a partition_key needs '
-                'a queue_name, queue_name and deduplication_id exclude a lease_token, its priority is not negative'
+                'a workflow needs a workflow_id of 1 to 512 bytes that is not blank, a name of 1 to 512 bytes, inputs and '
+                'a serialization; its class_name and config_name have at most 512 bytes, its queue_name at most 255, its '
+                'partition_key and deduplication_id at most 512, a partition_key needs a queue_name, queue_name and '
+                'deduplication_id exclude a lease_token, its priority is not negative, its max_attempts is at least 1, '
+                'its delay and timeout are at most 100 years'
             when r.is_fenced then format('workflow %s is no longer owned by this run', r.parent_workflow_id)
             when not r.is_known and r.is_full then format(
                 'queue %s is full (max_depth): workflow %s was not enqueued, try again later', r.queue_name, r.workflow_id)
@@ -407,6 +411,29 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._append_requests(requests json) IS 'The rows of an append_streams request, each with the code of what is wrong with it, if anything.';
+
+
+CREATE FUNCTION pyengine._arguments(positional_args json[], named_args json) RETURNS json
+    LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if json_typeof(_arguments.named_args) <> 'object' then
+        raise exception using errcode = 'PE400',
+            message = format('named_args must be a JSON object, not a JSON %s', json_typeof(_arguments.named_args)),
+            hint = 'Use for example named_args => ''{"order_id": 7}''.';
+    elsif array_ndims(_arguments.positional_args) > 1 then
+        raise exception using errcode = 'PE400',
+            message = 'positional_args must be a one-dimensional array, with one JSON value for each argument';
+    end if;
+    return json_build_object(
+        'positionalArgs', array_to_json(coalesce(_arguments.positional_args, '{}'::json[])),
+        'namedArgs', coalesce(_arguments.named_args, '{}'::json));
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._arguments(positional_args json[], named_args json) IS 'The arguments of a workflow in the portable form; raises PE400.';
 
 
 CREATE FUNCTION pyengine._await_keys(wait_keys bigint[], channel text) RETURNS void
@@ -490,6 +517,26 @@ $$;
 COMMENT ON FUNCTION pyengine._bounce(call pyengine.debounce_call) IS 'Puts off the workflow that holds the key of a debounced call; null when there is none.';
 
 
+CREATE FUNCTION pyengine._check_known(workflow_id text) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    perform 1 from pyengine.workflows w where w.workflow_id = _check_known.workflow_id;
+    if not found then
+        raise exception using errcode = 'PE404',
+            message = format('there is no workflow %s', _check_known.workflow_id),
+            detail = json_build_object('workflow_id', _check_known.workflow_id)::text;
+    end if;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._check_known(workflow_id text) IS 'Raises PE404 for an unknown workflow.';
+
+
 CREATE FUNCTION pyengine._check_messages(messages json) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -507,11 +554,13 @@ begin
                 and octet_length(r.message::text) > pyengine._payload_limit() then
                 format('a message to workflow %s is larger than the limit of %s bytes (max_payload_bytes)',
                     r.destination_id, pyengine._payload_limit())
+            when octet_length(r.message::text) > 1000 and pyengine._is_too_deep(r.message) then
+                format('a message to workflow %s is nested deeper than 500 levels', r.destination_id)
             when count(*) over (partition by r.destination_id, r.idempotency_key) > 1
                 and r.idempotency_key is not null then
                 'two messages to one workflow have the same idempotency_key'
         end as message,
-        octet_length(r.message::text) > pyengine._payload_limit() as is_too_large
+        octet_length(r.message::text) > pyengine._payload_limit() or pyengine._is_too_deep(r.message) as is_too_large
     into v_problem
     from json_to_recordset(_check_messages.messages) as r (
         destination_id text, topic text, serialization text, idempotency_key text, message json
@@ -843,6 +892,30 @@ $$;
 COMMENT ON FUNCTION pyengine._is_partitioned(queue pyengine.queues) IS 'Whether a queue has a partition limit.';
 
 
+CREATE FUNCTION pyengine._is_too_deep(payload json) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_text text := _is_too_deep.payload::text;
+begin
+    if octet_length(v_text) - octet_length(replace(replace(v_text, '[', ''), '{', '')) <= 500 then
+        return false;
+    end if;
+    v_text := regexp_replace(v_text, '"(\\.|[^"\\])*"', '', 'g');
+    v_text := translate(regexp_replace(v_text, '[^][{}]+', '', 'g'), '{}', '[]');
+    for v_level in 1 .. 500 loop
+        exit when v_text = '';
+        v_text := replace(v_text, '[]', '');
+    end loop;
+    return v_text <> '';
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._is_too_deep(payload json) IS 'Whether a payload is nested deeper than 500 levels.';
+
+
 CREATE TABLE pyengine.executors (
     executor_id bigint NOT NULL,
     name text NOT NULL,
@@ -1086,6 +1159,25 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._may_run(executor pyengine.executors, application_name text, application_version text, version_is_pinned boolean, name text, class_name text, config_name text) IS 'Whether an executor can run a workflow.';
+
+
+CREATE FUNCTION pyengine._next_pause(look integer, until timestamp with time zone) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_left double precision := extract(epoch from _next_pause.until - pyengine.now());
+begin
+    if v_left <= 0 then
+        return false;
+    end if;
+    perform pg_sleep(least(0.005 * 2 ^ least(_next_pause.look, 6), 0.25, v_left));
+    return true;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._next_pause(look integer, until timestamp with time zone) IS 'Sleeps before a wait inside a statement looks again; false when its time is over.';
 
 
 CREATE FUNCTION pyengine._payload_limit() RETURNS integer
@@ -1493,6 +1585,39 @@ $$;
 COMMENT ON FUNCTION pyengine._recorded_bounce(workflow_id text, start_step_id integer) IS 'The recorded outcome of a debounced call of a workflow, or null.';
 
 
+CREATE FUNCTION pyengine._request_workflow(request json) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_workflow_id text := _request_workflow.request ->> 'workflow_id';
+    v_answer record;
+    v_code text;
+    v_message text;
+begin
+    select a.refusal, a.message, a.holder_id,
+        (a.name, a.class_name, a.config_name) is distinct from (_request_workflow.request ->> 'name',
+            _request_workflow.request ->> 'class_name', _request_workflow.request ->> 'config_name') as is_other
+    into v_answer
+    from pyengine.start_workflows(json_build_array(_request_workflow.request)) a;
+    if v_answer.refusal is not null then
+        v_code := v_answer.refusal;
+        v_message := v_answer.message;
+    elsif v_answer.is_other then
+        v_code := 'PE409';
+        v_message := format('workflow %s exists and runs another function: choose another workflow_id', v_workflow_id);
+    else
+        return v_workflow_id;
+    end if;
+    raise exception using errcode = v_code, message = v_message,
+        detail = json_strip_nulls(json_build_object('workflow_id', v_workflow_id, 'holder_id', v_answer.holder_id))::text;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._request_workflow(request json) IS 'Starts one workflow for others to claim and returns its id, or raises why not.';
+
+
 CREATE FUNCTION pyengine._retry_pause(workflow_id text, attempt_count integer) RETURNS interval
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1623,7 +1748,7 @@ $$;
 COMMENT ON FUNCTION pyengine._start_debounced(call pyengine.debounce_call) IS 'Enqueues the workflow of a debounced call; null when the key was taken meanwhile.';
 
 
-CREATE FUNCTION pyengine._start_requests(requests json) RETURNS TABLE(workflow_id text, name text, class_name text, config_name text, application_name text, application_version text, version_is_pinned boolean, lease_token uuid, start_token uuid, max_attempts integer, queue_name text, priority integer, partition_key text, is_serial boolean, deduplication_id text, delay_ms double precision, parent_workflow_id text, parent_lease_token uuid, parent_step_id integer, step_name text, reject_known_id boolean, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb, timeout_ms double precision, serialization text, inputs json, item integer, refusal text)
+CREATE FUNCTION pyengine._start_requests(requests json) RETURNS TABLE(workflow_id text, name text, class_name text, config_name text, application_name text, application_version text, version_is_pinned boolean, lease_token uuid, start_token uuid, max_attempts integer, queue_name text, priority integer, partition_key text, is_serial boolean, deduplication_id text, delay_ms double precision, parent_workflow_id text, parent_lease_token uuid, parent_step_id integer, step_name text, reject_known_id boolean, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb, timeout_ms double precision, deadline_epoch_ms double precision, serialization text, inputs json, item integer, refusal text)
     LANGUAGE sql STABLE
     AS $$
     select r.*,
@@ -1634,9 +1759,15 @@ CREATE FUNCTION pyengine._start_requests(requests json) RETURNS TABLE(workflow_i
                 or pg_catalog.octet_length(r.queue_name) > 255 or r.priority < 0 then 'PE400'
             when r.queue_name is null and r.partition_key is not null then 'PE400'
             when r.lease_token is not null and pg_catalog.num_nonnulls(r.queue_name, r.deduplication_id) > 0 then 'PE400'
-            when r.name is null or r.inputs is null or r.serialization is null then 'PE400'
+            when r.name is null or r.inputs is null or r.serialization is null or r.name = '' then 'PE400'
+            when pg_catalog.octet_length(r.name) > 512 or pg_catalog.octet_length(r.class_name) > 512
+                or pg_catalog.octet_length(r.config_name) > 512 then 'PE400'
+            -- A time of a hundred years is as good as any longer one, and the calendar can hold it.
+            when r.delay_ms > 3155760000000 or r.timeout_ms > 3155760000000
+                or pg_catalog.abs(r.deadline_epoch_ms) > 9000000000000 or r.max_attempts < 1 then 'PE400'
             when pg_catalog.octet_length(r.inputs::text) > 65536
                 and pg_catalog.octet_length(r.inputs::text) > pyengine._payload_limit() then 'PE413'
+            when pg_catalog.octet_length(r.inputs::text) > 1000 and pyengine._is_too_deep(r.inputs) then 'PE413'
         end
     from rows from (pg_catalog.json_to_recordset(requests) as (
         workflow_id text, name text, class_name text, config_name text,
@@ -1645,7 +1776,7 @@ CREATE FUNCTION pyengine._start_requests(requests json) RETURNS TABLE(workflow_i
         queue_name text, priority int, partition_key text, is_serial boolean, deduplication_id text, delay_ms double precision,
         parent_workflow_id text, parent_lease_token uuid, parent_step_id int, step_name text,
         reject_known_id boolean, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb,
-        timeout_ms double precision, serialization text, inputs json
+        timeout_ms double precision, deadline_epoch_ms double precision, serialization text, inputs json
     )) with ordinality r
 $$;
 
@@ -1718,6 +1849,28 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._wait_deadline(workflow_id text, attempt integer, step_id integer, timeout_ms double precision) IS 'Milliseconds left of a durable wait, whose end is recorded as a step at the first call.';
+
+
+CREATE FUNCTION pyengine._wait_until(timeout_seconds double precision) RETURNS timestamp with time zone
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if _wait_until.timeout_seconds between 0 and 300 is not true then
+        raise exception using errcode = 'PE400', message = 'timeout_seconds must be between 0 and 300',
+            hint = 'For a longer wait call again: a statement that runs for long keeps VACUUM from its work.';
+    elsif _wait_until.timeout_seconds > 0 and current_setting('transaction_isolation') <> 'read committed' then
+        raise exception using errcode = 'PE400',
+            message = format('a %s transaction can''t wait: it does not see what others commit',
+                current_setting('transaction_isolation')),
+            hint = 'Wait outside of it, or take what it sees with timeout_seconds => 0.';
+    end if;
+    return pyengine.now() + make_interval(secs => _wait_until.timeout_seconds);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._wait_until(timeout_seconds double precision) IS 'When a wait inside a statement ends; raises PE400 for a timeout that is out of range or where waiting is no use.';
 
 
 CREATE FUNCTION pyengine._wake(wait_keys bigint[]) RETURNS void
@@ -2006,6 +2159,47 @@ $$;
 COMMENT ON FUNCTION pyengine.await_work(executor_id bigint, channel text, queue_names text[]) IS 'Registers an idle process as waiting for work; returns the seconds until the next delayed workflow or rate window, null if there is none.';
 
 
+CREATE FUNCTION pyengine.await_workflow(workflow_id text, timeout_seconds double precision DEFAULT 30) RETURNS SETOF pyengine.outcome
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_until timestamptz := pyengine._wait_until(await_workflow.timeout_seconds);
+    v_look int := 0;
+    v_is_mine boolean;
+begin
+    select w.xmin = pg_current_xact_id_if_assigned()::xid and w.finished_at is null
+    into v_is_mine
+    from pyengine.workflows w
+    where w.workflow_id = await_workflow.workflow_id;
+    if not found then
+        raise exception using errcode = 'PE404',
+            message = format('there is no workflow %s', await_workflow.workflow_id),
+            detail = json_build_object('workflow_id', await_workflow.workflow_id)::text;
+    elsif v_is_mine and await_workflow.timeout_seconds > 0 then
+        raise exception using errcode = 'PE400',
+            message = format('workflow %s was changed by this transaction: nobody can run it before the commit',
+                await_workflow.workflow_id),
+            hint = 'Commit, then wait.';
+    end if;
+
+    loop
+        return query
+        select w.workflow_id::text, w.status, w.serialization, w.output, w.error
+        from pyengine.workflows w
+        where w.workflow_id = await_workflow.workflow_id and w.finished_at is not null;
+        exit when found or not pyengine._next_pause(v_look, v_until);
+        v_look := v_look + 1;
+    end loop;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.await_workflow(workflow_id text, timeout_seconds double precision) IS 'Waits until a workflow has ended, at most timeout_seconds (up to 300): its outcome, or no row if it has not ended. Raises PE404 for an unknown workflow.';
+
+
 CREATE FUNCTION pyengine.await_workflows(workflow_ids text[], channel text DEFAULT NULL::text) RETURNS SETOF pyengine.outcome
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2039,6 +2233,20 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine.await_workflows(workflow_ids text[], channel text) IS 'Outcomes of the workflows among these that have ended; registers the channel as waiting for the others.';
+
+
+CREATE FUNCTION pyengine.cancel_workflow(workflow_id text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform pyengine._check_known(cancel_workflow.workflow_id);
+    return exists (select 1 from pyengine.cancel_workflows(array[cancel_workflow.workflow_id]));
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.cancel_workflow(workflow_id text) IS 'Cancels a workflow that has not ended; false if it has ended already. Raises PE404 for an unknown workflow.';
 
 
 CREATE FUNCTION pyengine.cancel_workflows(workflow_ids text[]) RETURNS SETOF text
@@ -2261,6 +2469,37 @@ $$;
 COMMENT ON FUNCTION pyengine.delete_queue(queue_name text) IS 'Removes a queue if there is one of that name; its waiting workflows stay.';
 
 
+CREATE FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, positional_args json[] DEFAULT '{}'::json[], named_args json DEFAULT '{}'::json, class_name text DEFAULT NULL::text, config_name text DEFAULT NULL::text, workflow_id text DEFAULT NULL::text, app_version text DEFAULT NULL::text, timeout_ms bigint DEFAULT NULL::bigint, deadline_epoch_ms bigint DEFAULT NULL::bigint, deduplication_id text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, queue_partition_key text DEFAULT NULL::text, authenticated_user text DEFAULT NULL::text, authenticated_roles text DEFAULT NULL::text, delay_until_epoch_ms bigint DEFAULT NULL::bigint, application_name text DEFAULT NULL::text, attributes jsonb DEFAULT NULL::jsonb, max_attempts integer DEFAULT NULL::integer) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if enqueue_workflow.queue_name is null then
+        raise exception using errcode = 'PE400',
+            message = 'queue_name is missing: enqueue_workflow needs the name of a queue',
+            hint = 'start_workflow starts a workflow without a queue.';
+    end if;
+    return pyengine._request_workflow(json_build_object(
+        'workflow_id', coalesce(enqueue_workflow.workflow_id, pyengine.generate_workflow_id()),
+        'name', enqueue_workflow.workflow_name, 'class_name', enqueue_workflow.class_name,
+        'config_name', enqueue_workflow.config_name, 'serialization', 'portable_json',
+        'inputs', pyengine._arguments(enqueue_workflow.positional_args, enqueue_workflow.named_args),
+        'application_name', enqueue_workflow.application_name, 'application_version', enqueue_workflow.app_version,
+        'version_is_pinned', enqueue_workflow.app_version is not null, 'max_attempts', enqueue_workflow.max_attempts,
+        'queue_name', enqueue_workflow.queue_name, 'priority', enqueue_workflow.priority,
+        'partition_key', enqueue_workflow.queue_partition_key, 'deduplication_id', enqueue_workflow.deduplication_id,
+        'delay_ms', enqueue_workflow.delay_until_epoch_ms - extract(epoch from pyengine.now()) * 1000,
+        'timeout_ms', enqueue_workflow.timeout_ms, 'deadline_epoch_ms', enqueue_workflow.deadline_epoch_ms,
+        'authenticated_user', enqueue_workflow.authenticated_user,
+        'authenticated_roles', enqueue_workflow.authenticated_roles::json,
+        'attributes', enqueue_workflow.attributes));
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, positional_args json[], named_args json, class_name text, config_name text, workflow_id text, app_version text, timeout_ms bigint, deadline_epoch_ms bigint, deduplication_id text, priority integer, queue_partition_key text, authenticated_user text, authenticated_roles text, delay_until_epoch_ms bigint, application_name text, attributes jsonb, max_attempts integer) IS 'Enqueues one workflow in the caller''s transaction and returns its id. The same id again is the same workflow; arguments are plain JSON, times are milliseconds since 1970.';
+
+
 CREATE TABLE pyengine.events (
     workflow_id text NOT NULL COLLATE pg_catalog."C",
     key text NOT NULL COLLATE pg_catalog."C",
@@ -2475,6 +2714,90 @@ CREATE FUNCTION pyengine.function_key(name text, class_name text DEFAULT NULL::t
 
 
 COMMENT ON FUNCTION pyengine.function_key(name text, class_name text, config_name text) IS 'Key of a workflow function in executors.functions: class/instance/name, without what is absent.';
+
+
+CREATE FUNCTION pyengine.generate_workflow_id() RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_milliseconds bytea := int8send(floor(extract(epoch from pyengine.now()) * 1000)::bigint);
+    v_id bytea := overlay(uuid_send(gen_random_uuid()) placing substring(v_milliseconds from 3) from 1 for 6);
+begin
+    -- Version 4 has the bits 0100 where version 7 has 0111; the variant is the same.
+    return encode(set_bit(set_bit(v_id, 52, 1), 53, 1), 'hex')::uuid::text;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.generate_workflow_id() IS 'A new, time-ordered workflow id (UUIDv7 form).';
+
+
+CREATE FUNCTION pyengine.get_event(workflow_id text, key text, timeout_seconds double precision DEFAULT 0) RETURNS json
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_until timestamptz := pyengine._wait_until(get_event.timeout_seconds);
+    v_look int := 0;
+    v_value json;
+begin
+    loop
+        select e.value into v_value from pyengine.find_event(get_event.workflow_id, get_event.key) e;
+        exit when found or not pyengine._next_pause(v_look, v_until);
+        v_look := v_look + 1;
+    end loop;
+    return v_value;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.get_event(workflow_id text, key text, timeout_seconds double precision) IS 'The value of an event of a workflow, waiting for it at most timeout_seconds (up to 300); null if it is not set.';
+
+
+CREATE FUNCTION pyengine.get_workflow_result(workflow_id text, timeout_seconds double precision DEFAULT 30) RETURNS json
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_outcome record;
+begin
+    select o.status, o.output
+    into v_outcome
+    from pyengine.await_workflow(get_workflow_result.workflow_id, get_workflow_result.timeout_seconds) o;
+    if not found then
+        raise exception using errcode = 'PE408',
+            message = format('workflow %s has not ended within %s seconds',
+                get_workflow_result.workflow_id, get_workflow_result.timeout_seconds),
+            detail = json_build_object('workflow_id', get_workflow_result.workflow_id)::text,
+            hint = 'It goes on: ask again.';
+    elsif v_outcome.status <> 'SUCCESS' then
+        raise exception using errcode = 'PE424',
+            message = format('workflow %s ended as %s', get_workflow_result.workflow_id, v_outcome.status),
+            detail = json_build_object('workflow_id', get_workflow_result.workflow_id, 'status', v_outcome.status)::text,
+            hint = 'await_workflow returns the error.';
+    end if;
+    return v_outcome.output;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.get_workflow_result(workflow_id text, timeout_seconds double precision) IS 'The output of a workflow, waiting for it at most timeout_seconds (up to 300). Raises PE408 if it has not ended, PE424 if it ended without success, PE404 if it is unknown.';
+
+
+CREATE FUNCTION pyengine.get_workflow_status(workflow_id text) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    return (select w.status from pyengine.workflows w where w.workflow_id = get_workflow_status.workflow_id);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.get_workflow_status(workflow_id text) IS 'The status of a workflow; null if there is no such workflow.';
 
 
 CREATE FUNCTION pyengine.leave_executor(executor_id bigint) RETURNS integer
@@ -2739,7 +3062,7 @@ $$;
 COMMENT ON FUNCTION pyengine.pause_queue(queue_name text) IS 'Pauses a queue; raises PE404 if there is none of that name.';
 
 
-CREATE FUNCTION pyengine.read_stream(workflow_id text, key text, from_position integer, read_limit integer DEFAULT 100, channel text DEFAULT NULL::text) RETURNS SETOF pyengine.stream_value
+CREATE FUNCTION pyengine.read_stream(workflow_id text, key text, from_position integer DEFAULT 0, read_limit integer DEFAULT 100, channel text DEFAULT NULL::text) RETURNS SETOF pyengine.stream_value
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -3116,6 +3439,22 @@ $$;
 COMMENT ON FUNCTION pyengine.resume_queue(queue_name text) IS 'Resumes a queue; raises PE404 if there is none of that name.';
 
 
+CREATE FUNCTION pyengine.resume_workflow(workflow_id text, queue_name text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform pyengine._check_known(resume_workflow.workflow_id);
+    return exists (
+        select 1 from pyengine.resume_workflows(array[resume_workflow.workflow_id], resume_workflow.queue_name)
+    );
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.resume_workflow(workflow_id text, queue_name text) IS 'Makes a workflow runnable again from its last step, if it has not succeeded or failed; false if it has. Raises PE404 for an unknown workflow.';
+
+
 CREATE FUNCTION pyengine.resume_workflows(workflow_ids text[], queue_name text DEFAULT NULL::text) RETURNS SETOF text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3154,6 +3493,22 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine.resume_workflows(workflow_ids text[], queue_name text) IS 'Makes those of the workflows that have not succeeded or failed runnable again; returns the ids that it resumed.';
+
+
+CREATE FUNCTION pyengine.send_message(destination_id text, message json, topic text DEFAULT NULL::text, message_id text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform pyengine.send_messages(json_build_array(json_build_object(
+        'destination_id', send_message.destination_id, 'topic', send_message.topic,
+        'message', coalesce(send_message.message, 'null'::json), 'serialization', 'portable_json',
+        'idempotency_key', send_message.message_id)));
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.send_message(destination_id text, message json, topic text, message_id text) IS 'Sends one message to a workflow, in the caller''s transaction; raises PE404 if there is no such workflow. A message_id that the receiver was sent before sends nothing.';
 
 
 CREATE FUNCTION pyengine.send_messages(messages json, step json DEFAULT NULL::json, send_to_forks boolean DEFAULT false, sender_id text DEFAULT NULL::text, sender_token uuid DEFAULT NULL::uuid) RETURNS SETOF pyengine.step_answer
@@ -3352,6 +3707,29 @@ $$;
 COMMENT ON FUNCTION pyengine.sleep_until(workflow_id text, lease_token uuid, step_id integer, duration_ms double precision, channel text) IS 'Begins or continues a durable sleep; returns the milliseconds that are left. Raises PE001, PE002 or PE404 when the run may not go on.';
 
 
+CREATE FUNCTION pyengine.start_workflow(workflow_name text, positional_args json[] DEFAULT '{}'::json[], named_args json DEFAULT '{}'::json, class_name text DEFAULT NULL::text, config_name text DEFAULT NULL::text, workflow_id text DEFAULT NULL::text, app_version text DEFAULT NULL::text, timeout_ms bigint DEFAULT NULL::bigint, deadline_epoch_ms bigint DEFAULT NULL::bigint, authenticated_user text DEFAULT NULL::text, authenticated_roles text DEFAULT NULL::text, application_name text DEFAULT NULL::text, attributes jsonb DEFAULT NULL::jsonb, max_attempts integer DEFAULT NULL::integer) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return pyengine._request_workflow(json_build_object(
+        'workflow_id', coalesce(start_workflow.workflow_id, pyengine.generate_workflow_id()),
+        'name', start_workflow.workflow_name, 'class_name', start_workflow.class_name,
+        'config_name', start_workflow.config_name, 'serialization', 'portable_json',
+        'inputs', pyengine._arguments(start_workflow.positional_args, start_workflow.named_args),
+        'application_name', start_workflow.application_name, 'application_version', start_workflow.app_version,
+        'version_is_pinned', start_workflow.app_version is not null, 'max_attempts', start_workflow.max_attempts,
+        'timeout_ms', start_workflow.timeout_ms, 'deadline_epoch_ms', start_workflow.deadline_epoch_ms,
+        'authenticated_user', start_workflow.authenticated_user,
+        'authenticated_roles', start_workflow.authenticated_roles::json,
+        'attributes', start_workflow.attributes));
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.start_workflow(workflow_name text, positional_args json[], named_args json, class_name text, config_name text, workflow_id text, app_version text, timeout_ms bigint, deadline_epoch_ms bigint, authenticated_user text, authenticated_roles text, application_name text, attributes jsonb, max_attempts integer) IS 'Starts one workflow without a queue, in the caller''s transaction, and returns its id: any process that has the function runs it. Arguments as for enqueue_workflow.';
+
+
 CREATE FUNCTION pyengine.start_workflows(requests json, executor_id bigint DEFAULT NULL::bigint) RETURNS SETOF pyengine.start_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3420,7 +3798,8 @@ begin
                 then array(select json_array_elements_text(r.authenticated_roles)) end,
             r.attributes,
             case when r.timeout_ms > 0 then make_interval(secs => r.timeout_ms / 1000.0) end,
-            case when r.timeout_ms is null then p.deadline_at
+            case when r.deadline_epoch_ms is not null then to_timestamp(r.deadline_epoch_ms / 1000.0)
+                when r.timeout_ms is null then p.deadline_at
                 when r.timeout_ms > 0 and r.lease_token is not null
                 then v_now + make_interval(secs => r.timeout_ms / 1000.0) end,
             case when r.delay_ms > 0 then v_now + make_interval(secs => r.delay_ms / 1000.0) end,
@@ -3760,10 +4139,16 @@ REVOKE ALL ON FUNCTION pyengine._answer_steps(requests json) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._append_requests(requests json) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._arguments(positional_args json[], named_args json) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._await_keys(wait_keys bigint[], channel text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._bounce(call pyengine.debounce_call) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._check_known(workflow_id text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._check_messages(messages json) FROM PUBLIC;
@@ -3805,6 +4190,9 @@ REVOKE ALL ON FUNCTION pyengine._hold_lease(workflow_id text, lease_token uuid) 
 REVOKE ALL ON FUNCTION pyengine._is_partitioned(queue pyengine.queues) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._is_too_deep(payload json) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._key_room(queue pyengine.queues, executor pyengine.executors, partition_key text, is_serial boolean) FROM PUBLIC;
 
 
@@ -3821,6 +4209,9 @@ REVOKE ALL ON FUNCTION pyengine._mail(messages json, send_to_forks boolean) FROM
 
 
 REVOKE ALL ON FUNCTION pyengine._may_run(executor pyengine.executors, application_name text, application_version text, version_is_pinned boolean, name text, class_name text, config_name text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._next_pause(look integer, until timestamp with time zone) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._payload_limit() FROM PUBLIC;
@@ -3856,6 +4247,9 @@ REVOKE ALL ON FUNCTION pyengine._record_bounce(call pyengine.debounce_call, hold
 REVOKE ALL ON FUNCTION pyengine._recorded_bounce(workflow_id text, start_step_id integer) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._request_workflow(request json) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._retry_pause(workflow_id text, attempt_count integer) FROM PUBLIC;
 
 
@@ -3878,6 +4272,9 @@ REVOKE ALL ON FUNCTION pyengine._step_requests(requests json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._wait_deadline(workflow_id text, attempt integer, step_id integer, timeout_ms double precision) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._wait_until(timeout_seconds double precision) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._wake(wait_keys bigint[]) FROM PUBLIC;
@@ -3907,7 +4304,13 @@ REVOKE ALL ON FUNCTION pyengine.apply_batch(batch json, executor_id bigint) FROM
 REVOKE ALL ON FUNCTION pyengine.await_work(executor_id bigint, channel text, queue_names text[]) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.await_workflow(workflow_id text, timeout_seconds double precision) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.await_workflows(workflow_ids text[], channel text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.cancel_workflow(workflow_id text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.cancel_workflows(workflow_ids text[]) FROM PUBLIC;
@@ -3928,6 +4331,9 @@ REVOKE ALL ON FUNCTION pyengine.debounce_workflow(request json, debounce_key tex
 REVOKE ALL ON FUNCTION pyengine.delete_queue(queue_name text) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, positional_args json[], named_args json, class_name text, config_name text, workflow_id text, app_version text, timeout_ms bigint, deadline_epoch_ms bigint, deduplication_id text, priority integer, queue_partition_key text, authenticated_user text, authenticated_roles text, delay_until_epoch_ms bigint, application_name text, attributes jsonb, max_attempts integer) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.find_event(workflow_id text, key text, channel text) FROM PUBLIC;
 
 
@@ -3941,6 +4347,18 @@ REVOKE ALL ON FUNCTION pyengine.forget_waits(wait_keys bigint[], channel text) F
 
 
 REVOKE ALL ON FUNCTION pyengine.function_key(name text, class_name text, config_name text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.generate_workflow_id() FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.get_event(workflow_id text, key text, timeout_seconds double precision) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.get_workflow_result(workflow_id text, timeout_seconds double precision) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.get_workflow_status(workflow_id text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.leave_executor(executor_id bigint) FROM PUBLIC;
@@ -3997,7 +4415,13 @@ REVOKE ALL ON FUNCTION pyengine.release_workflows(requests json) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine.resume_queue(queue_name text) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.resume_workflow(workflow_id text, queue_name text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.resume_workflows(workflow_ids text[], queue_name text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.send_message(destination_id text, message json, topic text, message_id text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.send_messages(messages json, step json, send_to_forks boolean, sender_id text, sender_token uuid) FROM PUBLIC;
@@ -4016,6 +4440,9 @@ REVOKE ALL ON FUNCTION pyengine.set_workflow_delay(workflow_id text, delay_ms do
 
 
 REVOKE ALL ON FUNCTION pyengine.sleep_until(workflow_id text, lease_token uuid, step_id integer, duration_ms double precision, channel text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.start_workflow(workflow_name text, positional_args json[], named_args json, class_name text, config_name text, workflow_id text, app_version text, timeout_ms bigint, deadline_epoch_ms bigint, authenticated_user text, authenticated_roles text, application_name text, attributes jsonb, max_attempts integer) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.start_workflows(requests json, executor_id bigint) FROM PUBLIC;
