@@ -22,6 +22,7 @@ from pyengine.messaging import Messaging
 from pyengine.publishing import Publishing
 from pyengine.queueing import Queueing
 from pyengine.reservations import StepReservation, as_coroutine, run_plainly, spec_of
+from pyengine.schema import EngineRole
 from pyengine.statements import sql_step
 from pyengine.transactions import require_transaction, transaction
 
@@ -180,6 +181,8 @@ class DBOS(Listing, Management, Messaging, Publishing, Queueing, metaclass=_Prop
         *,
         schema: str = "pyengine",
         application_role: str | None = None,
+        engine_role: EngineRole = "worker",
+        create_roles: bool = False,
         sharding: bool = False,
     ) -> None:
         """Create or upgrade the engine's schema with a privileged login.
@@ -187,14 +190,18 @@ class DBOS(Listing, Management, Messaging, Publishing, Queueing, metaclass=_Prop
         Args:
             system_database_url: The database.
             schema: The engine's schema.
-            application_role: A role that gets what an application needs.
+            application_role: A role that is given the use of the engine in this schema.
+            engine_role: What it may do there; a worker does whatever an application does.
+            create_roles: Create the schema's group roles, to be granted to logins.
             sharding: Accepted for compatibility; has no effect.
 
         Raises:
             DBOSInitializationError: The schema can't be upgraded; says why.
         """
         del sharding
-        lifecycle.migrate(system_database_url, schema, application_role)
+        lifecycle.migrate(
+            system_database_url, schema, application_role, engine_role, create_roles=create_roles
+        )
 
     # Decorators
 

@@ -24,6 +24,7 @@ from pyengine.queues import declared
 from pyengine.registry import registry
 from pyengine.runtime.engine import Engine, EngineOptions
 from pyengine.runtime.transactions import Transactions
+from pyengine.schema import EngineRole
 from pyengine.serialization import Codec
 
 _logger = logging.getLogger("pyengine")
@@ -144,14 +145,27 @@ def reset(url: str | None, schema: str | None, *, truncate: bool) -> None:
         engine_schema.reset(connection, name, truncate=truncate)
 
 
-def migrate(url: str, schema: str, application_role: str | None) -> None:
+def migrate(
+    url: str,
+    schema: str,
+    application_role: str | None,
+    engine_role: EngineRole,
+    *,
+    create_roles: bool,
+) -> None:
     """See `DBOS.migrate`."""
     settings = configuration.resolve({"name": "migrate", "system_database_url": url})
     with (
         _readable_errors(),
         psycopg.connect(settings.system_database_url or "", autocommit=True) as connection,
     ):
-        engine_schema.migrate(connection, schema=schema, application_role=application_role)
+        engine_schema.migrate(
+            connection,
+            schema=schema,
+            application_role=application_role,
+            engine_role=engine_role,
+            create_roles=create_roles,
+        )
 
 
 def database_url(settings: Settings) -> str:

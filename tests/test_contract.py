@@ -33,6 +33,9 @@ SQL_ONLY = {
         for path in (sql_root() / "functions" / "client").glob("[a-z]*.sql")
     },
     "generate_workflow_id": "ids for clients in SQL; Python makes its own without asking",
+    "create_roles": "`pyengine migrate --create-roles`",
+    "grant_role": "`pyengine migrate --application-role`",
+    "revoke_role": "its opposite, for administrators",
     "function_key": "the keys of functions, for workers in other languages",
     "list_migrations": "pyengine.schema reads it before anything else is known",
     "now": "the clock, which tests replace",

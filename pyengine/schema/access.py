@@ -1,12 +1,13 @@
 """Who may install into a schema, and who may use what was installed."""
 
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import scalar_row, tuple_row
 
 from pyengine.errors import DBOSInitializationError, DBOSInvalidArgumentError
+from pyengine.schema import state
 
 _NAMESPACE = """
     select
@@ -60,25 +61,10 @@ _FOREIGN = """
     limit 4
 """
 
-_FUNCTIONS = """
-    select p.oid::pg_catalog.regprocedure::text
-    from pg_catalog.pg_proc as p
-    join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
-    where n.nspname = %s and p.proname !~ '^_'
-    order by 1
-"""
+# Codes that the engine's functions raise.
+_BAD_ARGUMENT, _CONFLICT = "PE400", "PE409"
 
-
-# Roles that may use the engine: whoever was given it may ask for its migrations.
-_APPLICATIONS = """
-    select pg_catalog.pg_get_userbyid(a.grantee)
-    from pg_catalog.pg_proc as p
-    join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
-    cross join pg_catalog.aclexplode(p.proacl) as a
-    where n.nspname = %s and p.proname = 'list_migrations'
-        and a.grantee not in (0, p.proowner)
-    order by 1
-"""
+EngineRole = Literal["observer", "client", "worker", "admin"]
 
 
 def check_installable(conn: psycopg.Connection[Any], schema: str) -> None:
@@ -128,63 +114,48 @@ def check_upgradable(conn: psycopg.Connection[Any], schema: str) -> None:
     _check_creators(conn, schema, oid)
 
 
-def renew_grants(conn: psycopg.Connection[Any], schema: str) -> None:
-    """Let the roles that were granted every public function use the new ones as well.
-
-    Membership of a group role needs no renewal; see `grant_application`.
-    """
-    if _has_grant_function(conn, schema):
-        return
-    for role in _names(conn, _APPLICATIONS, [schema]):
-        _grant_functions(conn, schema, role)
-
-
-def grant_application(conn: psycopg.Connection[Any], schema: str, role: str) -> None:
-    """Give a role the use of the engine.
-
-    The engine's own function decides what that means (membership of the group roles); an
-    installation without it grants the schema's public functions one by one.
+def grant_role(
+    conn: psycopg.Connection[Any], schema: str, role: str, engine_role: EngineRole
+) -> None:
+    """Let a role of the cluster do in a schema what a role of the engine may; migrations renew it.
 
     Raises:
         DBOSInvalidArgumentError: there is no such role.
         DBOSInitializationError: the current role may not grant it.
     """
-    with conn.cursor(row_factory=scalar_row) as cursor:
-        query = "select exists (select from pg_catalog.pg_roles where rolname = %s)"
-        if not cursor.execute(query, [role]).fetchone():
-            msg = f"application_role {role!r} does not exist: create it first, or correct the name"
-            raise DBOSInvalidArgumentError(msg)
+    call = sql.SQL("select {}(role_name => %s, engine_role => %s)")
     try:
-        if _has_grant_function(conn, schema):
-            call = sql.SQL("select {}(%s)").format(sql.Identifier(schema, "_grant_application"))
-            conn.execute(call, [role])
-        else:
-            _grant_functions(conn, schema, role)
+        conn.execute(call.format(sql.Identifier(schema, "grant_role")), [role, engine_role])
     except psycopg.errors.InsufficientPrivilege as exc:
         msg = f"role {conn.info.user!r} may not give {role!r} the use of schema {schema!r}"
         raise DBOSInitializationError(msg) from exc
+    except psycopg.Error as exc:
+        if exc.sqlstate != _BAD_ARGUMENT:
+            raise
+        raise DBOSInvalidArgumentError(str(exc.diag.message_primary)) from exc
 
 
-def _has_grant_function(conn: psycopg.Connection[Any], schema: str) -> bool:
-    query = """
-        select exists (
-            select from pg_catalog.pg_proc as p
-            join pg_catalog.pg_namespace as n on n.oid = p.pronamespace
-            where n.nspname = %s and p.proname = '_grant_application'
-        )
+def create_roles(conn: psycopg.Connection[Any], schema: str) -> tuple[str, ...]:
+    """Create the group roles of a schema, or grant them anew; return their names.
+
+    Raises:
+        DBOSInitializationError: the schema's owner may not create roles, or a role of one of the
+            names exists and has members.
     """
-    with conn.cursor(row_factory=scalar_row) as cursor:
-        return bool(cursor.execute(query, [schema]).fetchone())
-
-
-def _grant_functions(conn: psycopg.Connection[Any], schema: str, role: str) -> None:
-    names = {"schema": sql.Identifier(schema), "role": sql.Identifier(role)}
-    conn.execute(sql.SQL("grant usage on schema {schema} to {role}").format(**names))
-    functions = _names(conn, _FUNCTIONS, [schema])
-    # The server wrote and quoted these signatures.
-    signatures = sql.SQL(", ".join(functions))  # pyright: ignore[reportArgumentType]
-    grant = sql.SQL("grant execute on function {functions} to {role}")
-    conn.execute(grant.format(functions=signatures, **names))
+    call = sql.SQL("select {}()").format(sql.Identifier(schema, "create_roles"))
+    try:
+        with conn.cursor(row_factory=scalar_row) as cursor:
+            return tuple(cursor.execute(call))
+    except psycopg.errors.InsufficientPrivilege as exc:
+        msg = (
+            f"the owner of schema {schema!r} may not create roles: give it CREATEROLE, or give each login "
+            f"its role directly, by `{state.command(schema)} --application-role LOGIN --engine-role ROLE`"
+        )
+        raise DBOSInitializationError(msg) from exc
+    except psycopg.Error as exc:
+        if exc.sqlstate != _CONFLICT:
+            raise
+        raise DBOSInitializationError(str(exc.diag.message_primary)) from exc
 
 
 def _namespace(conn: psycopg.Connection[Any], schema: str) -> int | None:

@@ -9,6 +9,8 @@ the server log those collisions: somebody who holds it for ever delays an instal
 import hashlib
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from psycopg.pq import TransactionStatus
 from pyengine._version import __version__
 from pyengine.errors import DBOSInitializationError
 from pyengine.schema import access, compose, state
+from pyengine.schema.access import EngineRole
 from pyengine.schema.compose import Plan
 from pyengine.schema.sources import (
     SOURCE_SCHEMA,
@@ -75,6 +78,8 @@ def migrate(
     *,
     schema: str = SOURCE_SCHEMA,
     application_role: str | None = None,
+    engine_role: EngineRole = "worker",
+    create_roles: bool = False,
     root: Path | None = None,
 ) -> Report:
     """Bring a schema up to date, creating it if need be; a single read when it is already.
@@ -87,6 +92,8 @@ def migrate(
             create schemas in the database.
         schema: the schema to install into.
         application_role: an existing role that is to be given the use of the engine.
+        engine_role: what it may do there; a worker runs workflows and does whatever an application does.
+        create_roles: create the schema's group roles, unless they are there.
         root: directory of the SQL sources; the library's own when not given.
 
     Raises:
@@ -99,11 +106,17 @@ def migrate(
     _check_server(conn)
     applied = state.read(conn, schema)
     plan = state.decide(applied, sources, schema=schema, library_version=__version__)
-    if not plan and application_role is None:
+    if not plan and application_role is None and not create_roles:
         return Report(schema, applied[-1].version)
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return _migrate_once(conn, sources, schema, application_role)
+            with _transaction(conn):
+                report = _migrate_once(conn, sources, schema)
+                if create_roles:
+                    access.create_roles(conn, schema)
+                if application_role is not None:
+                    access.grant_role(conn, schema, application_role, engine_role)
+            return report
         except _COLLISIONS as exc:
             if attempt == ATTEMPTS:
                 raise
@@ -154,24 +167,13 @@ def pending(
     return state.decide(applied, load(root), schema=schema, library_version=__version__)
 
 
-def _migrate_once(
-    conn: psycopg.Connection[Any], sources: Sources, schema: str, application_role: str | None
-) -> Report:
-    outermost = conn.info.transaction_status == TransactionStatus.IDLE
-    with conn.transaction():
-        if outermost:
-            # After waiting for a lock, what the other one committed must be visible.
-            conn.execute("set transaction isolation level read committed, read write")
-        conn.execute(compose.SETTINGS)
-        _lock(conn, schema)
-        _set_lock_timeout(conn, TABLE_LOCK_SECONDS)
-        applied = state.read_table(conn, schema) if state.table_exists(conn, schema) else ()
-        plan = state.decide(applied, sources, schema=schema, library_version=__version__)
-        _apply(conn, plan, sources, schema)
-        if plan.repeatables:
-            access.renew_grants(conn, schema)
-        if application_role is not None:
-            access.grant_application(conn, schema, application_role)
+def _migrate_once(conn: psycopg.Connection[Any], sources: Sources, schema: str) -> Report:
+    conn.execute(compose.SETTINGS)
+    _lock(conn, schema)
+    _set_lock_timeout(conn, TABLE_LOCK_SECONDS)
+    applied = state.read_table(conn, schema) if state.table_exists(conn, schema) else ()
+    plan = state.decide(applied, sources, schema=schema, library_version=__version__)
+    _apply(conn, plan, sources, schema)
     before = applied[-1].version if applied else -1
     return Report(
         schema,
@@ -179,6 +181,16 @@ def _migrate_once(
         applied=tuple(m.name for m in plan.migrations),
         functions_replaced=bool(plan.repeatables),
     )
+
+
+@contextmanager
+def _transaction(conn: psycopg.Connection[Any]) -> Iterator[None]:
+    outermost = conn.info.transaction_status == TransactionStatus.IDLE
+    with conn.transaction():
+        if outermost:
+            # After waiting for a lock, what the other one committed must be visible.
+            conn.execute("set transaction isolation level read committed, read write")
+        yield
 
 
 def _lock(conn: psycopg.Connection[Any], schema: str) -> None:

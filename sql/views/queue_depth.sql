@@ -9,4 +9,4 @@ from pyengine.workflows w
 where w.status in ('ENQUEUED', 'DELAYED', 'PENDING') and w.queue_name is not null
 group by w.queue_name;
 
-comment on view pyengine.queue_depth is 'How many workflows of each queue wait and run.';
+comment on view pyengine.queue_depth is 'How many workflows of each queue wait and run. Role: observer.';

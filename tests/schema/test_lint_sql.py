@@ -19,7 +19,7 @@ begin
 end
 $$;
 
-comment on function pyengine.greet is 'Greets.';
+comment on function pyengine.greet is 'Greets. Role: observer.';
 """
 
 
@@ -47,11 +47,16 @@ BAD_FUNCTIONS = [
     (changed("set search_path = pg_catalog, pg_temp\n", ""), "lacks `set search_path"),
     (changed("pg_catalog, pg_temp", "pg_temp, pg_catalog"), "lacks `set search_path"),
     (changed("pg_temp\n", "pg_temp\nset enable_seqscan = off\n"), "lacks `set jit = off`"),
-    (changed("comment on function pyengine.greet is 'Greets.';", ""), "has no `comment on"),
+    (
+        changed("comment on function pyengine.greet is 'Greets. Role: observer.';", ""),
+        "has no `comment on",
+    ),
     (
         changed("comment on function pyengine.greet", "comment on function a.b"),
         "has no `comment on",
     ),
+    (changed(" Role: observer.", ""), "does not say who may use greet: end its comment with"),
+    (changed("Role: observer.", "Role: janitor."), "does not say who may use greet"),
     (changed("name text", "name text, out reply text"), "the OUT parameter reply"),
     (changed("name text", "inout name text"), "the INOUT parameter name"),
     (changed("name text", "variadic name text[]"), "the VARIADIC parameter name"),
@@ -111,8 +116,26 @@ def test_administration_may_build_sql(tree: Tree) -> None:
     assert problems(tree.root) == []
 
 
+@pytest.mark.parametrize(
+    ("statement", "is_quoted"),
+    [
+        ("format('drop role %I', name)", True),
+        ("format('drop role %s', name)", False),
+        ("'drop role ' || name", False),
+        ("name", False),
+    ],
+)
+def test_what_is_built_into_sql_is_quoted(tree: Tree, statement: str, is_quoted: bool) -> None:
+    text = changed("begin\n", f"begin\n execute {statement};\n")
+    tree.write("functions/admin/greet.sql", text)
+
+    assert bool(problems(tree.root)) is not is_quoted
+
+
 def test_private_functions_may_run_with_the_rights_of_their_caller(tree: Tree) -> None:
-    text = changed("security definer\n", "").replace("greet", "_greet")
+    text = (
+        changed("security definer\n", "").replace("greet", "_greet").replace(" Role: observer.", "")
+    )
     tree.write("functions/base/_greet.sql", text)
 
     assert problems(tree.root) == []

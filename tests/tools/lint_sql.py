@@ -54,6 +54,13 @@ CLOCKS = frozenset(
         "transaction_timestamp",
     }
 )
+GRANTS_FILE = "grants.sql"
+# SQL that a function may run: a text, or one into which format() quotes names and values.
+_LITERAL = re.compile(r"'[^']*'")
+_FORMATTED = re.compile(r"format\('([^'%]|%[IL])*'(,|\))")
+# How the comment of a public function or a view ends; who is no owner gets what `_grant_functions` reads there.
+ROLES = ("observer", "client", "worker", "admin", "owner")
+DECLARATION = re.compile(rf" Role: ({'|'.join(ROLES)})\.$")
 CLOCK_FILE = "functions/base/now.sql"
 
 
@@ -116,11 +123,14 @@ class _Relations(Visitor):  # type: ignore[misc, unused-ignore]
 def _repeatable_problems(path: str, text: str) -> Iterator[str]:
     statements = [raw.stmt for raw in parse_sql(text)]
     for statement in statements:
+        if isinstance(statement, ast.DoStmt) and path == GRANTS_FILE:
+            continue
         if not isinstance(statement, REPEATABLE_STATEMENTS):
             yield f"holds a {type(statement).__name__}, which cannot be run again and again"
         elif isinstance(statement, ast.CreateFunctionStmt | ast.ViewStmt) and not statement.replace:
             yield "creates without `or replace`"
     functions = [s for s in statements if isinstance(s, ast.CreateFunctionStmt)]
+    yield from _declaration_problems(statements)
     if not path.startswith("functions/"):
         if functions:
             yield "defines a function; those are in functions/"
@@ -131,6 +141,26 @@ def _repeatable_problems(path: str, text: str) -> Iterator[str]:
         yield from _function_problems(path, text, function)
         if not any(_comments_on(statement, function) for statement in statements):
             yield "has no `comment on function`"
+
+
+def _declaration_problems(statements: list[Any]) -> Iterator[str]:
+    for statement in statements:
+        if not isinstance(statement, ast.CommentStmt):
+            continue
+        named: Any = statement.object
+        if statement.objtype == ObjectType.OBJECT_FUNCTION:
+            named = named.objname
+        elif statement.objtype != ObjectType.OBJECT_VIEW:
+            continue
+        name = _name(named).removeprefix(f"{SOURCE_SCHEMA}.")
+        declares = DECLARATION.search(statement.comment or "") is not None
+        if name.startswith("_") and declares:
+            yield f"declares a role for {name}, which is private"
+        elif not name.startswith("_") and not declares:
+            yield (
+                f"does not say who may use {name}: end its comment with ' Role: client.', or the least of "
+                f"{', '.join(ROLES)} that needs it (sql/README.md, Roles); nobody else will be granted it"
+            )
 
 
 def _function_problems(path: str, text: str, function: ast.CreateFunctionStmt) -> Iterator[str]:
@@ -191,8 +221,23 @@ def _body_problems(path: str, text: str) -> Iterator[str]:
         r'"(PLpgSQL_stmt_dyn\w+|dynquery)"', body
     ):
         yield "builds SQL at run time; only functions/admin may"
+    for statement in _executed(json.loads(body)):
+        if not _LITERAL.fullmatch(statement) and not _FORMATTED.match(statement):
+            yield f"executes {statement!r}; only format() with %I and %L quotes what it is given"
     if re.search(r'"PLpgSQL_stmt_(commit|rollback)"', body):
         yield "ends the transaction of its caller"
+
+
+def _executed(node: Any) -> Iterator[str]:
+    """The expressions whose text is run as SQL, wherever they are in a body."""
+    if isinstance(node, list):
+        for child in node:
+            yield from _executed(child)
+    elif isinstance(node, dict):
+        if "PLpgSQL_stmt_dynexecute" in node:
+            yield node["PLpgSQL_stmt_dynexecute"]["query"]["PLpgSQL_expr"]["query"]
+        for child in node.values():
+            yield from _executed(child)
 
 
 def _comments_on(statement: object, function: ast.CreateFunctionStmt) -> bool:

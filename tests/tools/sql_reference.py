@@ -16,6 +16,7 @@ import psycopg
 
 from pyengine import embedded
 from pyengine.schema import migrate, sql_root
+from tests.tools.lint_sql import ROLES
 
 README = sql_root() / "README.md"
 BEGIN = "<!-- generated from the comments in the database by `make generate`: begin -->"
@@ -47,6 +48,18 @@ _FUNCTIONS = """
     where p.pronamespace = 'pyengine'::pg_catalog.regnamespace and p.proname !~ '^_'
     order by p.proname
 """
+_DECLARED = """
+    select p.proname
+    from pg_catalog.pg_proc p
+    where p.pronamespace = 'pyengine'::pg_catalog.regnamespace
+        and pg_catalog.obj_description(p.oid, 'pg_proc') like '%% Role: ' || %(role)s || '.'
+    union all
+    select c.relname
+    from pg_catalog.pg_class c
+    where c.relnamespace = 'pyengine'::pg_catalog.regnamespace and c.relkind = 'v'
+        and pg_catalog.obj_description(c.oid, 'pg_class') like '%% Role: ' || %(role)s || '.'
+    order by 1
+"""
 _TYPES = """
     select t.typname, pg_catalog.obj_description(t.oid, 'pg_type'),
         (select pg_catalog.string_agg(
@@ -69,6 +82,11 @@ def reference(conn: psycopg.Connection[Any]) -> str:
     return "\n".join(_lines(conn))
 
 
+def declared(conn: psycopg.Connection[Any], role: str) -> list[str]:
+    """Return the functions and views that name this role as the least that may use them."""
+    return [name for (name,) in conn.execute(_DECLARED, {"role": role})]
+
+
 def in_readme(text: str, generated: str) -> str:
     """Return the page with its generated part replaced.
 
@@ -87,6 +105,11 @@ def _lines(conn: psycopg.Connection[Any]) -> Iterator[str]:
     yield ""
     for name, comment in conn.execute(_TABLES):
         yield f"- **`{name}`**: {comment}"
+    yield ""
+    yield "### Roles"
+    yield ""
+    for role in ROLES:
+        yield f"- **{role}**: {', '.join(f'`{name}`' for name in declared(conn, role))}"
     functions = {row[0]: row[1:] for row in conn.execute(_FUNCTIONS)}
     for topic, title in TOPICS.items():
         yield ""

@@ -19,4 +19,4 @@ begin
 end
 $$;
 
-comment on function pyengine.set_max_payload_bytes is 'Sets the largest payload that is accepted, in bytes, from 65536 to 268435456.';
+comment on function pyengine.set_max_payload_bytes is 'Sets the largest payload that is accepted, in bytes, from 65536 to 268435456. Role: worker.';

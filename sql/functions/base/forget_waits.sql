@@ -14,4 +14,4 @@ begin
 end
 $$;
 
-comment on function pyengine.forget_waits is 'Removes the waits of a channel for the given keys.';
+comment on function pyengine.forget_waits is 'Removes the waits of a channel for the given keys. Role: client.';

@@ -15,4 +15,4 @@ begin
 end
 $$;
 
-comment on function pyengine.list_migrations is 'Lists the migrations applied to this schema, oldest first.';
+comment on function pyengine.list_migrations is 'Lists the migrations applied to this schema, oldest first. Role: observer.';

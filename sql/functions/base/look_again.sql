@@ -35,4 +35,4 @@ begin
 end
 $$;
 
-comment on function pyengine.look_again is 'Which of the waits in a json array have come true; keeps the channel registered for the others.';
+comment on function pyengine.look_again is 'Which of the waits in a json array have come true; keeps the channel registered for the others. Role: client.';

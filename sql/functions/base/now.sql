@@ -5,4 +5,4 @@ language sql
 volatile
 as $$ select pg_catalog.clock_timestamp() $$;
 
-comment on function pyengine.now is 'The engine''s clock: the time of the database server, at this moment.';
+comment on function pyengine.now is 'The engine''s clock: the time of the database server, at this moment. Role: observer.';

@@ -18,4 +18,4 @@ begin
 end
 $$;
 
-comment on function pyengine.find_event is 'The value of an event, if it is set; otherwise registers the channel as waiting for it.';
+comment on function pyengine.find_event is 'The value of an event, if it is set; otherwise registers the channel as waiting for it. Role: client.';

@@ -14,4 +14,4 @@ begin
 end
 $$;
 
-comment on function pyengine.list_events is 'The last values of all events of a workflow, by key.';
+comment on function pyengine.list_events is 'The last values of all events of a workflow, by key. Role: observer.';

@@ -56,4 +56,4 @@ begin
 end
 $$;
 
-comment on function pyengine.receive_event is 'Waits for an event as a step of the waiting workflow: its value, the timeout, or how long the wait may still take.';
+comment on function pyengine.receive_event is 'Waits for an event as a step of the waiting workflow: its value, the timeout, or how long the wait may still take. Role: worker.';

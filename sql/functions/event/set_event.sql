@@ -45,4 +45,4 @@ begin
 end
 $$;
 
-comment on function pyengine.set_event is 'Publishes a value of a workflow under a key, under the lease of its run; with step_name as a recorded step.';
+comment on function pyengine.set_event is 'Publishes a value of a workflow under a key, under the lease of its run; with step_name as a recorded step. Role: worker.';

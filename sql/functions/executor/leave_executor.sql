@@ -18,4 +18,4 @@ begin
 end
 $$;
 
-comment on function pyengine.leave_executor is 'Ends an executor and gives its unfinished workflows back; returns how many.';
+comment on function pyengine.leave_executor is 'Ends an executor and gives its unfinished workflows back; returns how many. Role: worker.';

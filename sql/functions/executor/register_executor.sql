@@ -53,4 +53,4 @@ begin
 end
 $$;
 
-comment on function pyengine.register_executor is 'Registers a process as an executor, takes over from dead predecessors of its name, and returns the new executor id.';
+comment on function pyengine.register_executor is 'Registers a process as an executor, takes over from dead predecessors of its name, and returns the new executor id. Role: worker.';

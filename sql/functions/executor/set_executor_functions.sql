@@ -13,4 +13,4 @@ begin
 end
 $$;
 
-comment on function pyengine.set_executor_functions is 'Replaces the list of functions that an executor can run.';
+comment on function pyengine.set_executor_functions is 'Replaces the list of functions that an executor can run. Role: worker.';

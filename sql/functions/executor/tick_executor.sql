@@ -60,4 +60,4 @@ begin
 end
 $$;
 
-comment on function pyengine.tick_executor is 'One maintenance tick of a process: heartbeat, reaping of dead executors, and whether there is work to claim.';
+comment on function pyengine.tick_executor is 'One maintenance tick of a process: heartbeat, reaping of dead executors, and whether there is work to claim. Role: worker.';

@@ -62,4 +62,4 @@ begin
 end
 $$;
 
-comment on function pyengine.receive_message is 'Takes the oldest message of a topic and records it as a step in one commit; otherwise says how long the wait may still take, or that it timed out.';
+comment on function pyengine.receive_message is 'Takes the oldest message of a topic and records it as a step in one commit; otherwise says how long the wait may still take, or that it timed out. Role: worker.';

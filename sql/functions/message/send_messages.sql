@@ -77,4 +77,4 @@ begin
 end
 $$;
 
-comment on function pyengine.send_messages is 'Sends a json array of messages, all or none, and records the sending step in the same commit; a receiver that does not exist raises PE404.';
+comment on function pyengine.send_messages is 'Sends a json array of messages, all or none, and records the sending step in the same commit; a receiver that does not exist raises PE404. Role: client.';

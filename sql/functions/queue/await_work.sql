@@ -36,4 +36,4 @@ begin
 end
 $$;
 
-comment on function pyengine.await_work is 'Registers an idle process as waiting for work; returns the seconds until the next delayed workflow or rate window, null if there is none.';
+comment on function pyengine.await_work is 'Registers an idle process as waiting for work; returns the seconds until the next delayed workflow or rate window, null if there is none. Role: worker.';

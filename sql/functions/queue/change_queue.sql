@@ -52,4 +52,4 @@ begin
 end
 $$;
 
-comment on function pyengine.change_queue is 'Changes the named properties of a queue (a json object; null removes a limit) and returns it.';
+comment on function pyengine.change_queue is 'Changes the named properties of a queue (a json object; null removes a limit) and returns it. Role: client.';

@@ -12,4 +12,4 @@ begin
 end
 $$;
 
-comment on function pyengine.delete_queue is 'Removes a queue if there is one of that name; its waiting workflows stay.';
+comment on function pyengine.delete_queue is 'Removes a queue if there is one of that name; its waiting workflows stay. Role: client.';

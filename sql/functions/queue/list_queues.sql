@@ -17,4 +17,4 @@ begin
 end
 $$;
 
-comment on function pyengine.list_queues is 'Queues by name: of one application (and of none), or all.';
+comment on function pyengine.list_queues is 'Queues by name: of one application (and of none), or all. Role: observer.';

@@ -19,4 +19,4 @@ begin
 end
 $$;
 
-comment on function pyengine.pause_queue is 'Pauses a queue; raises PE404 if there is none of that name.';
+comment on function pyengine.pause_queue is 'Pauses a queue; raises PE404 if there is none of that name. Role: client.';

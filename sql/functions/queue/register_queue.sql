@@ -64,4 +64,4 @@ begin
 end
 $$;
 
-comment on function pyengine.register_queue is 'Registers a queue with its limits (null is no limit), or changes it; all processes follow at their next claim.';
+comment on function pyengine.register_queue is 'Registers a queue with its limits (null is no limit), or changes it; all processes follow at their next claim. Role: client.';

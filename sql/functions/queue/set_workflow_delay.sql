@@ -34,4 +34,4 @@ begin
 end
 $$;
 
-comment on function pyengine.set_workflow_delay is 'Changes when a delayed workflow becomes claimable; a workflow that is not delayed is left alone.';
+comment on function pyengine.set_workflow_delay is 'Changes when a delayed workflow becomes claimable; a workflow that is not delayed is left alone. Role: client.';

@@ -17,4 +17,4 @@ begin
 end
 $$;
 
-comment on function pyengine.list_steps is 'The recorded steps of a workflow, in the order of their numbers.';
+comment on function pyengine.list_steps is 'The recorded steps of a workflow, in the order of their numbers. Role: observer.';

@@ -45,4 +45,4 @@ begin
 end
 $$;
 
-comment on function pyengine.record_step_in_transaction is 'Records a step''s output inside the caller''s transaction, under the lease of its run; raises PE001, PE002, PE404 or PE413 when it may not.';
+comment on function pyengine.record_step_in_transaction is 'Records a step''s output inside the caller''s transaction, under the lease of its run; raises PE001, PE002, PE404 or PE413 when it may not. Role: worker.';

@@ -50,4 +50,4 @@ begin
 end
 $$;
 
-comment on function pyengine.record_steps is 'Records a json array of step outcomes in one commit, each under the lease of its run; answers only for those that it did not store.';
+comment on function pyengine.record_steps is 'Records a json array of step outcomes in one commit, each under the lease of its run; answers only for those that it did not store. Role: worker.';

@@ -26,4 +26,4 @@ begin
 end
 $$;
 
-comment on function pyengine.sleep_until is 'Begins or continues a durable sleep; returns the milliseconds that are left. Raises PE001, PE002 or PE404 when the run may not go on.';
+comment on function pyengine.sleep_until is 'Begins or continues a durable sleep; returns the milliseconds that are left. Raises PE001, PE002 or PE404 when the run may not go on. Role: worker.';

@@ -76,4 +76,4 @@ begin
 end
 $$;
 
-comment on function pyengine.append_streams is 'Appends a json array of values to streams in one commit, each at the next position, under the leases of their runs; answers only for those that it refused.';
+comment on function pyengine.append_streams is 'Appends a json array of values to streams in one commit, each at the next position, under the leases of their runs; answers only for those that it refused. Role: worker.';

@@ -48,4 +48,4 @@ begin
 end
 $$;
 
-comment on function pyengine.read_stream is 'Values of a stream from a position on; the end when the workflow has ended and nothing follows; otherwise registers the channel as waiting.';
+comment on function pyengine.read_stream is 'Values of a stream from a position on; the end when the workflow has ended and nothing follows; otherwise registers the channel as waiting. Role: client.';

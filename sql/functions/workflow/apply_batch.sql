@@ -48,4 +48,4 @@ begin
 end
 $$;
 
-comment on function pyengine.apply_batch is 'Starts, checkpoints, stream values and outcomes of several workflows in one commit; answers as start_workflows, record_steps, append_streams and finish_workflows do.';
+comment on function pyengine.apply_batch is 'Starts, checkpoints, stream values and outcomes of several workflows in one commit; answers as start_workflows, record_steps, append_streams and finish_workflows do. Role: worker.';

@@ -36,4 +36,4 @@ begin
 end
 $$;
 
-comment on function pyengine.await_workflows is 'Outcomes of the workflows among these that have ended; registers the channel as waiting for the others.';
+comment on function pyengine.await_workflows is 'Outcomes of the workflows among these that have ended; registers the channel as waiting for the others. Role: client.';

@@ -39,4 +39,4 @@ begin
 end
 $$;
 
-comment on function pyengine.cancel_workflows is 'Cancels those of the workflows that have not succeeded or failed; returns the ids that it cancelled.';
+comment on function pyengine.cancel_workflows is 'Cancels those of the workflows that have not succeeded or failed; returns the ids that it cancelled. Role: client.';

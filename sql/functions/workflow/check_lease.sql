@@ -11,4 +11,4 @@ begin
 end
 $$;
 
-comment on function pyengine.check_lease is 'Raises PE001, PE002 or PE404 unless the run with this lease token owns the workflow.';
+comment on function pyengine.check_lease is 'Raises PE001, PE002 or PE404 unless the run with this lease token owns the workflow. Role: worker.';

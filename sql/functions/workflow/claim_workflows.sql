@@ -84,4 +84,4 @@ begin
 end
 $$;
 
-comment on function pyengine.claim_workflows is 'Hands up to claim_limit runnable workflows to an executor, with inputs and history, under one lease token; idempotent per token. queue_names restricts the queues; the waits of channel for work are taken back when something is claimed.';
+comment on function pyengine.claim_workflows is 'Hands up to claim_limit runnable workflows to an executor, with inputs and history, under one lease token; idempotent per token. queue_names restricts the queues; the waits of channel for work are taken back when something is claimed. Role: worker.';

@@ -17,4 +17,4 @@ begin
 end
 $$;
 
-comment on function pyengine.find_workflows is 'The workflows with these ids, oldest first; unknown ids are left out.';
+comment on function pyengine.find_workflows is 'The workflows with these ids, oldest first; unknown ids are left out. Role: observer.';

@@ -48,4 +48,4 @@ begin
 end
 $$;
 
-comment on function pyengine.finish_workflows is 'Records a json array of workflow outcomes in one commit, each under the lease of its run; answers only for those that it refused.';
+comment on function pyengine.finish_workflows is 'Records a json array of workflow outcomes in one commit, each under the lease of its run; answers only for those that it refused. Role: worker.';

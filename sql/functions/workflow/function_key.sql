@@ -5,4 +5,4 @@ language sql
 immutable
 as $$ select coalesce(class_name || '/', '') || coalesce(config_name || '/', '') || name $$;
 
-comment on function pyengine.function_key is 'Key of a workflow function in executors.functions: class/instance/name, without what is absent.';
+comment on function pyengine.function_key is 'Key of a workflow function in executors.functions: class/instance/name, without what is absent. Role: observer.';

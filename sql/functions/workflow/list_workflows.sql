@@ -81,4 +81,4 @@ begin
 end
 $$;
 
-comment on function pyengine.list_workflows is 'Workflows that match all filters (null filters nothing, of a list any element matches), by age.';
+comment on function pyengine.list_workflows is 'Workflows that match all filters (null filters nothing, of a list any element matches), by age. Role: observer.';

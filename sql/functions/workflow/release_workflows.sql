@@ -35,4 +35,4 @@ begin
 end
 $$;
 
-comment on function pyengine.release_workflows is 'Gives workflows of a json array (workflow_id, lease_token) back unfinished; returns the ids that it released.';
+comment on function pyengine.release_workflows is 'Gives workflows of a json array (workflow_id, lease_token) back unfinished; returns the ids that it released. Role: worker.';

@@ -39,4 +39,4 @@ begin
 end
 $$;
 
-comment on function pyengine.resume_workflows is 'Makes those of the workflows that have not succeeded or failed runnable again; returns the ids that it resumed.';
+comment on function pyengine.resume_workflows is 'Makes those of the workflows that have not succeeded or failed runnable again; returns the ids that it resumed. Role: client.';

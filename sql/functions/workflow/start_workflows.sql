@@ -119,4 +119,4 @@ begin
 end
 $$;
 
-comment on function pyengine.start_workflows is 'Starts (with a lease) or enqueues (without) a json array of workflows in one commit; answers only for those that it did not create.';
+comment on function pyengine.start_workflows is 'Starts (with a lease) or enqueues (without) a json array of workflows in one commit; answers only for those that it did not create. Role: client.';
