@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import psycopg
 import pytest
 
 from pyengine._version import __version__
 from pyengine.cli import main
-from pyengine.schema import load, verify
+from pyengine.schema import EngineRole, load, verify
 from tests.cli.program import pyengine
 from tests.schema.conftest import Connect
 
@@ -65,6 +65,31 @@ def test_migrate_takes_a_schema_and_a_role(
 
     assert pyengine("migrate", "--schema", "my own", url=empty_database).returncode == 0
     verify(conn, "my own")
+
+
+def test_migrate_gives_roles_to_logins_and_groups(
+    conn: psycopg.Connection[Any], empty_database: str
+) -> None:
+    names = [f"roles_{secrets.token_hex(4)}", f"web_{secrets.token_hex(4)}"]
+    conn.execute(f"create role {names[1]} login".encode())
+    done = pyengine(
+        *("migrate", "--schema", names[0], "--create-roles"),
+        *("--application-role", names[1], "--engine-role", "client"),
+        url=empty_database,
+    )
+    may = (
+        f"select has_function_privilege(%s, '{names[0]}.start_workflows(json, bigint)', 'execute'),"
+        f" has_function_privilege(%s, '{names[0]}.finish_workflows(json)', 'execute')"
+    ).encode()
+    granted = {
+        role: conn.execute(may, [role, role]).fetchone()
+        for role in (names[1], f"{names[0]}_client", f"{names[0]}_worker")
+    }
+    for role in (names[1], *(f"{names[0]}_{each}" for each in get_args(EngineRole))):
+        conn.execute(f"drop owned by {role}; drop role {role}".encode())
+
+    assert done.returncode == 0, done.stderr
+    assert list(granted.values()) == [(True, False), (True, False), (True, True)]
 
 
 def test_the_printed_sql_does_what_migrate_does(connect: Connect, empty_database: str) -> None:
