@@ -16,4 +16,4 @@ begin
 end
 $$;
 
-comment on function pyengine.generate_workflow_id is 'A new, time-ordered workflow id (UUIDv7 form).';
+comment on function pyengine.generate_workflow_id is 'A new, time-ordered workflow id (UUIDv7 form). Role: client.';

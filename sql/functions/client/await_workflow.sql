@@ -40,4 +40,4 @@ begin
 end
 $$;
 
-comment on function pyengine.await_workflow is 'Waits until a workflow has ended, at most timeout_seconds (up to 300): its outcome, or no row if it has not ended. Raises PE404 for an unknown workflow.';
+comment on function pyengine.await_workflow is 'Waits until a workflow has ended, at most timeout_seconds (up to 300): its outcome, or no row if it has not ended. Raises PE404 for an unknown workflow. Role: client.';

@@ -50,4 +50,4 @@ begin
 end
 $$;
 
-comment on function pyengine.enqueue_workflow is 'Enqueues one workflow in the caller''s transaction and returns its id. The same id again is the same workflow; arguments are plain JSON, times are milliseconds since 1970.';
+comment on function pyengine.enqueue_workflow is 'Enqueues one workflow in the caller''s transaction and returns its id. The same id again is the same workflow; arguments are plain JSON, times are milliseconds since 1970. Role: client.';

@@ -24,4 +24,4 @@ begin
 end
 $$;
 
-comment on function pyengine.get_event is 'The value of an event of a workflow, waiting for it at most timeout_seconds (up to 300); null if it is not set.';
+comment on function pyengine.get_event is 'The value of an event of a workflow, waiting for it at most timeout_seconds (up to 300); null if it is not set. Role: client.';

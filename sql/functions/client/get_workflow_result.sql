@@ -28,4 +28,4 @@ begin
 end
 $$;
 
-comment on function pyengine.get_workflow_result is 'The output of a workflow, waiting for it at most timeout_seconds (up to 300). Raises PE408 if it has not ended, PE424 if it ended without success, PE404 if it is unknown.';
+comment on function pyengine.get_workflow_result is 'The output of a workflow, waiting for it at most timeout_seconds (up to 300). Raises PE408 if it has not ended, PE424 if it ended without success, PE404 if it is unknown. Role: client.';

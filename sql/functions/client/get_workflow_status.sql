@@ -13,4 +13,4 @@ begin
 end
 $$;
 
-comment on function pyengine.get_workflow_status is 'The status of a workflow; null if there is no such workflow.';
+comment on function pyengine.get_workflow_status is 'The status of a workflow; null if there is no such workflow. Role: observer.';

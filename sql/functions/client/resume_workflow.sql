@@ -14,4 +14,4 @@ begin
 end
 $$;
 
-comment on function pyengine.resume_workflow is 'Makes a workflow runnable again from its last step, if it has not succeeded or failed; false if it has. Raises PE404 for an unknown workflow.';
+comment on function pyengine.resume_workflow is 'Makes a workflow runnable again from its last step, if it has not succeeded or failed; false if it has. Raises PE404 for an unknown workflow. Role: client.';

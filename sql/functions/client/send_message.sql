@@ -20,4 +20,4 @@ begin
 end
 $$;
 
-comment on function pyengine.send_message is 'Sends one message to a workflow, in the caller''s transaction; raises PE404 if there is no such workflow. A message_id that the receiver was sent before sends nothing.';
+comment on function pyengine.send_message is 'Sends one message to a workflow, in the caller''s transaction; raises PE404 if there is no such workflow. A message_id that the receiver was sent before sends nothing. Role: client.';

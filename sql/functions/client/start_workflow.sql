@@ -36,4 +36,4 @@ begin
 end
 $$;
 
-comment on function pyengine.start_workflow is 'Starts one workflow without a queue, in the caller''s transaction, and returns its id: any process that has the function runs it. Arguments as for enqueue_workflow.';
+comment on function pyengine.start_workflow is 'Starts one workflow without a queue, in the caller''s transaction, and returns its id: any process that has the function runs it. Arguments as for enqueue_workflow. Role: client.';

@@ -41,4 +41,4 @@ begin
 end
 $$;
 
-comment on function pyengine.debounce_workflow is 'Enqueues a workflow that starts period_ms after the last call with its key, with the inputs of that call, at most timeout_ms after the first; one refusal is possible, PE409: another kind of workflow holds the key.';
+comment on function pyengine.debounce_workflow is 'Enqueues a workflow that starts period_ms after the last call with its key, with the inputs of that call, at most timeout_ms after the first; one refusal is possible, PE409: another kind of workflow holds the key. Role: client.';
