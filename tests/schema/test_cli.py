@@ -1,6 +1,7 @@
 """The commands that look after the schema."""
 
 import logging
+import secrets
 from collections.abc import Iterator
 from typing import Any, get_args
 
