@@ -826,6 +826,65 @@ $$;
 COMMENT ON FUNCTION pyengine._finish_wait(workflow_id text, attempt integer, step_id integer, name text, serialization text, output json) IS 'Records what a durable wait came to, as a step.';
 
 
+CREATE FUNCTION pyengine._grant_functions(role_name text, engine_role text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    v_declaration constant text := 'Role: (\w+)\.$';
+    v_rank int := pyengine._role_rank(_grant_functions.engine_role);
+    v_schema text;
+    v_name text;
+begin
+    perform pyengine.revoke_role(_grant_functions.role_name);
+    select n.nspname into strict v_schema from pg_namespace n where n.oid = pyengine._namespace();
+    execute format('grant usage on schema %I to %I', v_schema, _grant_functions.role_name);
+    for v_name in
+        select p.proname
+        from pg_proc p
+        where p.pronamespace = pyengine._namespace()
+            and (
+                pyengine._role_rank(substring(obj_description(p.oid, 'pg_proc') from v_declaration)) <= v_rank
+                or p.proname = '_role_' || _grant_functions.engine_role
+            )
+    loop
+        execute format('grant execute on function %I.%I to %I', v_schema, v_name, _grant_functions.role_name);
+    end loop;
+    for v_name in
+        select c.relname
+        from pg_class c
+        where c.relnamespace = pyengine._namespace()
+            and c.relkind = 'v'
+            and pyengine._role_rank(substring(obj_description(c.oid, 'pg_class') from v_declaration)) <= v_rank
+    loop
+        execute format('grant select on %I.%I to %I', v_schema, v_name, _grant_functions.role_name);
+    end loop;
+end
+$_$;
+
+
+COMMENT ON FUNCTION pyengine._grant_functions(role_name text, engine_role text) IS 'Lets a role call exactly what a role of the engine may.';
+
+
+CREATE FUNCTION pyengine._group_role(engine_role text) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_schema text;
+begin
+    select n.nspname into strict v_schema from pg_namespace n where n.oid = pyengine._namespace();
+    if octet_length(v_schema) > 54 then
+        v_schema := 'pyengine_' || left(encode(sha256(convert_to(v_schema, 'UTF8')), 'hex'), 16);
+    end if;
+    return v_schema || '_' || _group_role.engine_role;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._group_role(engine_role text) IS 'Name of the group role for a role of the engine.';
+
+
 CREATE FUNCTION pyengine._has_serial_work(queue_name text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1159,6 +1218,18 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._may_run(executor pyengine.executors, application_name text, application_version text, version_is_pinned boolean, name text, class_name text, config_name text) IS 'Whether an executor can run a workflow.';
+
+
+CREATE FUNCTION pyengine._namespace() RETURNS oid
+    LANGUAGE sql STABLE
+    AS $$
+    select c.relnamespace
+    from pg_catalog.pg_class c
+    where c.oid = (select m.tableoid from pyengine.schema_migrations m limit 1)
+$$;
+
+
+COMMENT ON FUNCTION pyengine._namespace() IS 'The oid of this schema.';
 
 
 CREATE FUNCTION pyengine._next_pause(look integer, until timestamp with time zone) RETURNS boolean
@@ -1585,6 +1656,33 @@ $$;
 COMMENT ON FUNCTION pyengine._recorded_bounce(workflow_id text, start_step_id integer) IS 'The recorded outcome of a debounced call of a workflow, or null.';
 
 
+CREATE FUNCTION pyengine._renew_grants() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    v_holder record;
+begin
+    for v_holder in
+        select distinct on (a.grantee)
+            pg_get_userbyid(a.grantee) as role_name,
+            substring(p.proname from '^_role_(.*)$') as engine_role
+        from pg_proc p
+        cross join aclexplode(p.proacl) a
+        where p.pronamespace = pyengine._namespace()
+            and pyengine._role_rank(substring(p.proname from '^_role_(.*)$')) is not null
+            and a.grantee not in (0, p.proowner)
+        order by a.grantee, pyengine._role_rank(substring(p.proname from '^_role_(.*)$')) desc
+    loop
+        perform pyengine._grant_functions(v_holder.role_name, v_holder.engine_role);
+    end loop;
+end
+$_$;
+
+
+COMMENT ON FUNCTION pyengine._renew_grants() IS 'Gives every holder of a role of the engine what that role may do now.';
+
+
 CREATE FUNCTION pyengine._request_workflow(request json) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1696,6 +1794,46 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._return_work() IS 'Makes the workflows of finished executors claimable again; returns how many.';
+
+
+CREATE FUNCTION pyengine._role_admin() RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$ select 'admin' $$;
+
+
+COMMENT ON FUNCTION pyengine._role_admin() IS 'Executable by the holders of the role admin.';
+
+
+CREATE FUNCTION pyengine._role_client() RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$ select 'client' $$;
+
+
+COMMENT ON FUNCTION pyengine._role_client() IS 'Executable by the holders of the role client.';
+
+
+CREATE FUNCTION pyengine._role_observer() RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$ select 'observer' $$;
+
+
+COMMENT ON FUNCTION pyengine._role_observer() IS 'Executable by the holders of the role observer.';
+
+
+CREATE FUNCTION pyengine._role_rank(engine_role text) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$ select pg_catalog.array_position(array['observer', 'client', 'worker', 'admin'], engine_role) $$;
+
+
+COMMENT ON FUNCTION pyengine._role_rank(engine_role text) IS 'Place of a role among observer, client, worker and admin; null for any other.';
+
+
+CREATE FUNCTION pyengine._role_worker() RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$ select 'worker' $$;
+
+
+COMMENT ON FUNCTION pyengine._role_worker() IS 'Executable by the holders of the role worker.';
 
 
 CREATE FUNCTION pyengine._session_is_gone(session_pid integer, session_at timestamp with time zone) RETURNS boolean
@@ -2072,7 +2210,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.append_streams(requests json) IS 'Appends a json array of values to streams in one commit, each at the next position, under the leases of their runs; answers only for those that it refused.';
+COMMENT ON FUNCTION pyengine.append_streams(requests json) IS 'Appends a json array of values to streams in one commit, each at the next position, under the leases of their runs; answers only for those that it refused. Role: worker.';
 
 
 CREATE FUNCTION pyengine.apply_batch(batch json, executor_id bigint DEFAULT NULL::bigint) RETURNS SETOF pyengine.batch_answer
@@ -2119,7 +2257,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.apply_batch(batch json, executor_id bigint) IS 'Starts, checkpoints, stream values and outcomes of several workflows in one commit; answers as start_workflows, record_steps, append_streams and finish_workflows do.';
+COMMENT ON FUNCTION pyengine.apply_batch(batch json, executor_id bigint) IS 'Starts, checkpoints, stream values and outcomes of several workflows in one commit; answers as start_workflows, record_steps, append_streams and finish_workflows do. Role: worker.';
 
 
 CREATE FUNCTION pyengine.await_work(executor_id bigint, channel text, queue_names text[] DEFAULT NULL::text[]) RETURNS double precision
@@ -2156,7 +2294,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.await_work(executor_id bigint, channel text, queue_names text[]) IS 'Registers an idle process as waiting for work; returns the seconds until the next delayed workflow or rate window, null if there is none.';
+COMMENT ON FUNCTION pyengine.await_work(executor_id bigint, channel text, queue_names text[]) IS 'Registers an idle process as waiting for work; returns the seconds until the next delayed workflow or rate window, null if there is none. Role: worker.';
 
 
 CREATE FUNCTION pyengine.await_workflow(workflow_id text, timeout_seconds double precision DEFAULT 30) RETURNS SETOF pyengine.outcome
@@ -2197,7 +2335,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.await_workflow(workflow_id text, timeout_seconds double precision) IS 'Waits until a workflow has ended, at most timeout_seconds (up to 300): its outcome, or no row if it has not ended. Raises PE404 for an unknown workflow.';
+COMMENT ON FUNCTION pyengine.await_workflow(workflow_id text, timeout_seconds double precision) IS 'Waits until a workflow has ended, at most timeout_seconds (up to 300): its outcome, or no row if it has not ended. Raises PE404 for an unknown workflow. Role: client.';
 
 
 CREATE FUNCTION pyengine.await_workflows(workflow_ids text[], channel text DEFAULT NULL::text) RETURNS SETOF pyengine.outcome
@@ -2232,7 +2370,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.await_workflows(workflow_ids text[], channel text) IS 'Outcomes of the workflows among these that have ended; registers the channel as waiting for the others.';
+COMMENT ON FUNCTION pyengine.await_workflows(workflow_ids text[], channel text) IS 'Outcomes of the workflows among these that have ended; registers the channel as waiting for the others. Role: client.';
 
 
 CREATE FUNCTION pyengine.cancel_workflow(workflow_id text) RETURNS boolean
@@ -2246,7 +2384,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.cancel_workflow(workflow_id text) IS 'Cancels a workflow that has not ended; false if it has ended already. Raises PE404 for an unknown workflow.';
+COMMENT ON FUNCTION pyengine.cancel_workflow(workflow_id text) IS 'Cancels a workflow that has not ended; false if it has ended already. Raises PE404 for an unknown workflow. Role: client.';
 
 
 CREATE FUNCTION pyengine.cancel_workflows(workflow_ids text[]) RETURNS SETOF text
@@ -2286,7 +2424,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.cancel_workflows(workflow_ids text[]) IS 'Cancels those of the workflows that have not succeeded or failed; returns the ids that it cancelled.';
+COMMENT ON FUNCTION pyengine.cancel_workflows(workflow_ids text[]) IS 'Cancels those of the workflows that have not succeeded or failed; returns the ids that it cancelled. Role: client.';
 
 
 CREATE FUNCTION pyengine.change_queue(queue_name text, changes json) RETURNS SETOF pyengine.queues
@@ -2339,7 +2477,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.change_queue(queue_name text, changes json) IS 'Changes the named properties of a queue (a json object; null removes a limit) and returns it.';
+COMMENT ON FUNCTION pyengine.change_queue(queue_name text, changes json) IS 'Changes the named properties of a queue (a json object; null removes a limit) and returns it. Role: client.';
 
 
 CREATE FUNCTION pyengine.check_lease(workflow_id text, lease_token uuid) RETURNS void
@@ -2352,7 +2490,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.check_lease(workflow_id text, lease_token uuid) IS 'Raises PE001, PE002 or PE404 unless the run with this lease token owns the workflow.';
+COMMENT ON FUNCTION pyengine.check_lease(workflow_id text, lease_token uuid) IS 'Raises PE001, PE002 or PE404 unless the run with this lease token owns the workflow. Role: worker.';
 
 
 CREATE FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[] DEFAULT NULL::text[], channel text DEFAULT NULL::text) RETURNS SETOF pyengine.claimed_workflow
@@ -2423,7 +2561,42 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[], channel text) IS 'Hands up to claim_limit runnable workflows to an executor, with inputs and history, under one lease token; idempotent per token. queue_names restricts the queues; the waits of channel for work are taken back when something is claimed.';
+COMMENT ON FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[], channel text) IS 'Hands up to claim_limit runnable workflows to an executor, with inputs and history, under one lease token; idempotent per token. queue_names restricts the queues; the waits of channel for work are taken back when something is claimed. Role: worker.';
+
+
+CREATE FUNCTION pyengine.create_roles() RETURNS SETOF text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_engine_role text;
+    v_name text;
+begin
+    foreach v_engine_role in array array['observer', 'client', 'worker', 'admin'] loop
+        v_name := pyengine._group_role(v_engine_role);
+        if not exists (select from pg_roles r where r.rolname = v_name) then
+            execute format('create role %I nologin', v_name);
+        elsif not has_schema_privilege(v_name, pyengine._namespace(), 'usage')
+            and exists (
+                select
+                from pg_auth_members m
+                join pg_roles r on r.oid = m.roleid
+                join pg_roles u on u.oid = m.member
+                where r.rolname = v_name and u.rolname <> current_user
+            )
+        then
+            raise exception using errcode = 'PE409',
+                message = format('role %I exists and has members, who would get the use of this schema: '
+                    'give each login its role with grant_role instead, or drop that role first', v_name);
+        end if;
+        perform pyengine.grant_role(v_name, v_engine_role);
+        return next v_name;
+    end loop;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.create_roles() IS 'Creates the group roles of this schema (its name and _observer, _client, _worker, _admin), to be granted to logins; returns their names. The owner needs CREATEROLE. Role: owner.';
 
 
 CREATE FUNCTION pyengine.debounce_workflow(request json, debounce_key text, period_ms double precision, timeout_ms double precision DEFAULT NULL::double precision) RETURNS SETOF pyengine.debounce_answer
@@ -2453,7 +2626,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.debounce_workflow(request json, debounce_key text, period_ms double precision, timeout_ms double precision) IS 'Enqueues a workflow that starts period_ms after the last call with its key, with the inputs of that call, at most timeout_ms after the first; one refusal is possible, PE409: another kind of workflow holds the key.';
+COMMENT ON FUNCTION pyengine.debounce_workflow(request json, debounce_key text, period_ms double precision, timeout_ms double precision) IS 'Enqueues a workflow that starts period_ms after the last call with its key, with the inputs of that call, at most timeout_ms after the first; one refusal is possible, PE409: another kind of workflow holds the key. Role: client.';
 
 
 CREATE FUNCTION pyengine.delete_queue(queue_name text) RETURNS void
@@ -2466,7 +2639,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.delete_queue(queue_name text) IS 'Removes a queue if there is one of that name; its waiting workflows stay.';
+COMMENT ON FUNCTION pyengine.delete_queue(queue_name text) IS 'Removes a queue if there is one of that name; its waiting workflows stay. Role: client.';
 
 
 CREATE FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, positional_args json[] DEFAULT '{}'::json[], named_args json DEFAULT '{}'::json, class_name text DEFAULT NULL::text, config_name text DEFAULT NULL::text, workflow_id text DEFAULT NULL::text, app_version text DEFAULT NULL::text, timeout_ms bigint DEFAULT NULL::bigint, deadline_epoch_ms bigint DEFAULT NULL::bigint, deduplication_id text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, queue_partition_key text DEFAULT NULL::text, authenticated_user text DEFAULT NULL::text, authenticated_roles text DEFAULT NULL::text, delay_until_epoch_ms bigint DEFAULT NULL::bigint, application_name text DEFAULT NULL::text, attributes jsonb DEFAULT NULL::jsonb, max_attempts integer DEFAULT NULL::integer) RETURNS text
@@ -2497,7 +2670,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, positional_args json[], named_args json, class_name text, config_name text, workflow_id text, app_version text, timeout_ms bigint, deadline_epoch_ms bigint, deduplication_id text, priority integer, queue_partition_key text, authenticated_user text, authenticated_roles text, delay_until_epoch_ms bigint, application_name text, attributes jsonb, max_attempts integer) IS 'Enqueues one workflow in the caller''s transaction and returns its id. The same id again is the same workflow; arguments are plain JSON, times are milliseconds since 1970.';
+COMMENT ON FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, positional_args json[], named_args json, class_name text, config_name text, workflow_id text, app_version text, timeout_ms bigint, deadline_epoch_ms bigint, deduplication_id text, priority integer, queue_partition_key text, authenticated_user text, authenticated_roles text, delay_until_epoch_ms bigint, application_name text, attributes jsonb, max_attempts integer) IS 'Enqueues one workflow in the caller''s transaction and returns its id. The same id again is the same workflow; arguments are plain JSON, times are milliseconds since 1970. Role: client.';
 
 
 CREATE TABLE pyengine.events (
@@ -2533,7 +2706,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.find_event(workflow_id text, key text, channel text) IS 'The value of an event, if it is set; otherwise registers the channel as waiting for it.';
+COMMENT ON FUNCTION pyengine.find_event(workflow_id text, key text, channel text) IS 'The value of an event, if it is set; otherwise registers the channel as waiting for it. Role: client.';
 
 
 CREATE TABLE pyengine.workflows (
@@ -2644,7 +2817,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.find_workflows(workflow_ids text[]) IS 'The workflows with these ids, oldest first; unknown ids are left out.';
+COMMENT ON FUNCTION pyengine.find_workflows(workflow_ids text[]) IS 'The workflows with these ids, oldest first; unknown ids are left out. Role: observer.';
 
 
 CREATE FUNCTION pyengine.finish_workflows(requests json) RETURNS SETOF pyengine.finish_answer
@@ -2689,7 +2862,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.finish_workflows(requests json) IS 'Records a json array of workflow outcomes in one commit, each under the lease of its run; answers only for those that it refused.';
+COMMENT ON FUNCTION pyengine.finish_workflows(requests json) IS 'Records a json array of workflow outcomes in one commit, each under the lease of its run; answers only for those that it refused. Role: worker.';
 
 
 CREATE FUNCTION pyengine.forget_waits(wait_keys bigint[], channel text) RETURNS void
@@ -2705,7 +2878,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.forget_waits(wait_keys bigint[], channel text) IS 'Removes the waits of a channel for the given keys.';
+COMMENT ON FUNCTION pyengine.forget_waits(wait_keys bigint[], channel text) IS 'Removes the waits of a channel for the given keys. Role: client.';
 
 
 CREATE FUNCTION pyengine.function_key(name text, class_name text DEFAULT NULL::text, config_name text DEFAULT NULL::text) RETURNS text
@@ -2713,7 +2886,7 @@ CREATE FUNCTION pyengine.function_key(name text, class_name text DEFAULT NULL::t
     AS $$ select coalesce(class_name || '/', '') || coalesce(config_name || '/', '') || name $$;
 
 
-COMMENT ON FUNCTION pyengine.function_key(name text, class_name text, config_name text) IS 'Key of a workflow function in executors.functions: class/instance/name, without what is absent.';
+COMMENT ON FUNCTION pyengine.function_key(name text, class_name text, config_name text) IS 'Key of a workflow function in executors.functions: class/instance/name, without what is absent. Role: observer.';
 
 
 CREATE FUNCTION pyengine.generate_workflow_id() RETURNS text
@@ -2730,7 +2903,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.generate_workflow_id() IS 'A new, time-ordered workflow id (UUIDv7 form).';
+COMMENT ON FUNCTION pyengine.generate_workflow_id() IS 'A new, time-ordered workflow id (UUIDv7 form). Role: client.';
 
 
 CREATE FUNCTION pyengine.get_event(workflow_id text, key text, timeout_seconds double precision DEFAULT 0) RETURNS json
@@ -2752,7 +2925,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.get_event(workflow_id text, key text, timeout_seconds double precision) IS 'The value of an event of a workflow, waiting for it at most timeout_seconds (up to 300); null if it is not set.';
+COMMENT ON FUNCTION pyengine.get_event(workflow_id text, key text, timeout_seconds double precision) IS 'The value of an event of a workflow, waiting for it at most timeout_seconds (up to 300); null if it is not set. Role: client.';
 
 
 CREATE FUNCTION pyengine.get_workflow_result(workflow_id text, timeout_seconds double precision DEFAULT 30) RETURNS json
@@ -2782,7 +2955,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.get_workflow_result(workflow_id text, timeout_seconds double precision) IS 'The output of a workflow, waiting for it at most timeout_seconds (up to 300). Raises PE408 if it has not ended, PE424 if it ended without success, PE404 if it is unknown.';
+COMMENT ON FUNCTION pyengine.get_workflow_result(workflow_id text, timeout_seconds double precision) IS 'The output of a workflow, waiting for it at most timeout_seconds (up to 300). Raises PE408 if it has not ended, PE424 if it ended without success, PE404 if it is unknown. Role: client.';
 
 
 CREATE FUNCTION pyengine.get_workflow_status(workflow_id text) RETURNS text
@@ -2797,7 +2970,32 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.get_workflow_status(workflow_id text) IS 'The status of a workflow; null if there is no such workflow.';
+COMMENT ON FUNCTION pyengine.get_workflow_status(workflow_id text) IS 'The status of a workflow; null if there is no such workflow. Role: observer.';
+
+
+CREATE FUNCTION pyengine.grant_role(role_name text, engine_role text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if pyengine._role_rank(grant_role.engine_role) is null then
+        raise exception using errcode = 'PE400',
+            message = format('engine_role must be observer, client, worker or admin, not %s',
+                coalesce(quote_literal(grant_role.engine_role), 'null'));
+    end if;
+    if not exists (select from pg_roles r where r.rolname = grant_role.role_name) then
+        raise exception using errcode = 'PE400',
+            message = format('role_name %s does not exist: create the role first, or correct the name',
+                coalesce(quote_literal(grant_role.role_name), 'null'));
+    end if;
+    if grant_role.role_name <> current_user then
+        perform pyengine._grant_functions(grant_role.role_name, grant_role.engine_role);
+    end if;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.grant_role(role_name text, engine_role text) IS 'Gives a login or group (role_name) the engine''s role observer, client, worker or admin in this schema, instead of what it had; migrations renew it. Role: owner.';
 
 
 CREATE FUNCTION pyengine.leave_executor(executor_id bigint) RETURNS integer
@@ -2816,7 +3014,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.leave_executor(executor_id bigint) IS 'Ends an executor and gives its unfinished workflows back; returns how many.';
+COMMENT ON FUNCTION pyengine.leave_executor(executor_id bigint) IS 'Ends an executor and gives its unfinished workflows back; returns how many. Role: worker.';
 
 
 CREATE FUNCTION pyengine.list_events(workflow_id text) RETURNS SETOF pyengine.events
@@ -2832,7 +3030,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.list_events(workflow_id text) IS 'The last values of all events of a workflow, by key.';
+COMMENT ON FUNCTION pyengine.list_events(workflow_id text) IS 'The last values of all events of a workflow, by key. Role: observer.';
 
 
 CREATE TABLE pyengine.schema_migrations (
@@ -2877,7 +3075,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.list_migrations() IS 'Lists the migrations applied to this schema, oldest first.';
+COMMENT ON FUNCTION pyengine.list_migrations() IS 'Lists the migrations applied to this schema, oldest first. Role: observer.';
 
 
 CREATE FUNCTION pyengine.list_queues(application_name text DEFAULT NULL::text, queue_names text[] DEFAULT NULL::text[]) RETURNS SETOF pyengine.queues
@@ -2896,7 +3094,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.list_queues(application_name text, queue_names text[]) IS 'Queues by name: of one application (and of none), or all.';
+COMMENT ON FUNCTION pyengine.list_queues(application_name text, queue_names text[]) IS 'Queues by name: of one application (and of none), or all. Role: observer.';
 
 
 CREATE TABLE pyengine.steps (
@@ -2942,7 +3140,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.list_steps(workflow_id text) IS 'The recorded steps of a workflow, in the order of their numbers.';
+COMMENT ON FUNCTION pyengine.list_steps(workflow_id text) IS 'The recorded steps of a workflow, in the order of their numbers. Role: observer.';
 
 
 CREATE FUNCTION pyengine.list_workflows(workflow_ids text[] DEFAULT NULL::text[], statuses text[] DEFAULT NULL::text[], names text[] DEFAULT NULL::text[], application_name text DEFAULT NULL::text, application_versions text[] DEFAULT NULL::text[], executor_names text[] DEFAULT NULL::text[], queue_names text[] DEFAULT NULL::text[], queues_only boolean DEFAULT false, created_from timestamp with time zone DEFAULT NULL::timestamp with time zone, created_to timestamp with time zone DEFAULT NULL::timestamp with time zone, started_from timestamp with time zone DEFAULT NULL::timestamp with time zone, started_to timestamp with time zone DEFAULT NULL::timestamp with time zone, finished_from timestamp with time zone DEFAULT NULL::timestamp with time zone, finished_to timestamp with time zone DEFAULT NULL::timestamp with time zone, authenticated_users text[] DEFAULT NULL::text[], parent_workflow_ids text[] DEFAULT NULL::text[], has_parent boolean DEFAULT NULL::boolean, forked_from text[] DEFAULT NULL::text[], is_fork boolean DEFAULT NULL::boolean, was_forked_from boolean DEFAULT NULL::boolean, schedule_names text[] DEFAULT NULL::text[], id_prefixes text[] DEFAULT NULL::text[], attributes jsonb DEFAULT NULL::jsonb, newest_first boolean DEFAULT false, row_limit integer DEFAULT NULL::integer, row_offset integer DEFAULT NULL::integer) RETURNS SETOF pyengine.workflows
@@ -2995,7 +3193,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.list_workflows(workflow_ids text[], statuses text[], names text[], application_name text, application_versions text[], executor_names text[], queue_names text[], queues_only boolean, created_from timestamp with time zone, created_to timestamp with time zone, started_from timestamp with time zone, started_to timestamp with time zone, finished_from timestamp with time zone, finished_to timestamp with time zone, authenticated_users text[], parent_workflow_ids text[], has_parent boolean, forked_from text[], is_fork boolean, was_forked_from boolean, schedule_names text[], id_prefixes text[], attributes jsonb, newest_first boolean, row_limit integer, row_offset integer) IS 'Workflows that match all filters (null filters nothing, of a list any element matches), by age.';
+COMMENT ON FUNCTION pyengine.list_workflows(workflow_ids text[], statuses text[], names text[], application_name text, application_versions text[], executor_names text[], queue_names text[], queues_only boolean, created_from timestamp with time zone, created_to timestamp with time zone, started_from timestamp with time zone, started_to timestamp with time zone, finished_from timestamp with time zone, finished_to timestamp with time zone, authenticated_users text[], parent_workflow_ids text[], has_parent boolean, forked_from text[], is_fork boolean, was_forked_from boolean, schedule_names text[], id_prefixes text[], attributes jsonb, newest_first boolean, row_limit integer, row_offset integer) IS 'Workflows that match all filters (null filters nothing, of a list any element matches), by age. Role: observer.';
 
 
 CREATE FUNCTION pyengine.look_again(waits json, channel text) RETURNS SETOF integer
@@ -3031,7 +3229,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.look_again(waits json, channel text) IS 'Which of the waits in a json array have come true; keeps the channel registered for the others.';
+COMMENT ON FUNCTION pyengine.look_again(waits json, channel text) IS 'Which of the waits in a json array have come true; keeps the channel registered for the others. Role: client.';
 
 
 CREATE FUNCTION pyengine.now() RETURNS timestamp with time zone
@@ -3039,7 +3237,7 @@ CREATE FUNCTION pyengine.now() RETURNS timestamp with time zone
     AS $$ select pg_catalog.clock_timestamp() $$;
 
 
-COMMENT ON FUNCTION pyengine.now() IS 'The engine''s clock: the time of the database server, at this moment.';
+COMMENT ON FUNCTION pyengine.now() IS 'The engine''s clock: the time of the database server, at this moment. Role: observer.';
 
 
 CREATE FUNCTION pyengine.pause_queue(queue_name text) RETURNS void
@@ -3059,7 +3257,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.pause_queue(queue_name text) IS 'Pauses a queue; raises PE404 if there is none of that name.';
+COMMENT ON FUNCTION pyengine.pause_queue(queue_name text) IS 'Pauses a queue; raises PE404 if there is none of that name. Role: client.';
 
 
 CREATE FUNCTION pyengine.read_stream(workflow_id text, key text, from_position integer DEFAULT 0, read_limit integer DEFAULT 100, channel text DEFAULT NULL::text) RETURNS SETOF pyengine.stream_value
@@ -3102,7 +3300,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.read_stream(workflow_id text, key text, from_position integer, read_limit integer, channel text) IS 'Values of a stream from a position on; the end when the workflow has ended and nothing follows; otherwise registers the channel as waiting.';
+COMMENT ON FUNCTION pyengine.read_stream(workflow_id text, key text, from_position integer, read_limit integer, channel text) IS 'Values of a stream from a position on; the end when the workflow has ended and nothing follows; otherwise registers the channel as waiting. Role: client.';
 
 
 CREATE FUNCTION pyengine.receive_event(workflow_id text, lease_token uuid, step_id integer, source_id text, key text, timeout_ms double precision, channel text DEFAULT NULL::text) RETURNS SETOF pyengine.receipt
@@ -3151,7 +3349,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.receive_event(workflow_id text, lease_token uuid, step_id integer, source_id text, key text, timeout_ms double precision, channel text) IS 'Waits for an event as a step of the waiting workflow: its value, the timeout, or how long the wait may still take.';
+COMMENT ON FUNCTION pyengine.receive_event(workflow_id text, lease_token uuid, step_id integer, source_id text, key text, timeout_ms double precision, channel text) IS 'Waits for an event as a step of the waiting workflow: its value, the timeout, or how long the wait may still take. Role: worker.';
 
 
 CREATE FUNCTION pyengine.receive_message(workflow_id text, lease_token uuid, step_id integer, topic text, timeout_ms double precision, channel text DEFAULT NULL::text) RETURNS SETOF pyengine.receipt
@@ -3206,7 +3404,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.receive_message(workflow_id text, lease_token uuid, step_id integer, topic text, timeout_ms double precision, channel text) IS 'Takes the oldest message of a topic and records it as a step in one commit; otherwise says how long the wait may still take, or that it timed out.';
+COMMENT ON FUNCTION pyengine.receive_message(workflow_id text, lease_token uuid, step_id integer, topic text, timeout_ms double precision, channel text) IS 'Takes the oldest message of a topic and records it as a step in one commit; otherwise says how long the wait may still take, or that it timed out. Role: worker.';
 
 
 CREATE FUNCTION pyengine.record_step_in_transaction(workflow_id text, lease_token uuid, step_id integer, name text, serialization text, output json, elapsed_ms double precision DEFAULT 0) RETURNS void
@@ -3240,7 +3438,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.record_step_in_transaction(workflow_id text, lease_token uuid, step_id integer, name text, serialization text, output json, elapsed_ms double precision) IS 'Records a step''s output inside the caller''s transaction, under the lease of its run; raises PE001, PE002, PE404 or PE413 when it may not.';
+COMMENT ON FUNCTION pyengine.record_step_in_transaction(workflow_id text, lease_token uuid, step_id integer, name text, serialization text, output json, elapsed_ms double precision) IS 'Records a step''s output inside the caller''s transaction, under the lease of its run; raises PE001, PE002, PE404 or PE413 when it may not. Role: worker.';
 
 
 CREATE FUNCTION pyengine.record_steps(requests json) RETURNS SETOF pyengine.step_answer
@@ -3288,7 +3486,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.record_steps(requests json) IS 'Records a json array of step outcomes in one commit, each under the lease of its run; answers only for those that it did not store.';
+COMMENT ON FUNCTION pyengine.record_steps(requests json) IS 'Records a json array of step outcomes in one commit, each under the lease of its run; answers only for those that it did not store. Role: worker.';
 
 
 CREATE FUNCTION pyengine.register_executor(name text, application_name text, application_version text, version_is_pinned boolean, functions text[], channel text, lease_seconds double precision, session_pid integer DEFAULT NULL::integer, host text DEFAULT NULL::text, process_id integer DEFAULT NULL::integer) RETURNS bigint
@@ -3329,7 +3527,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.register_executor(name text, application_name text, application_version text, version_is_pinned boolean, functions text[], channel text, lease_seconds double precision, session_pid integer, host text, process_id integer) IS 'Registers a process as an executor, takes over from dead predecessors of its name, and returns the new executor id.';
+COMMENT ON FUNCTION pyengine.register_executor(name text, application_name text, application_version text, version_is_pinned boolean, functions text[], channel text, lease_seconds double precision, session_pid integer, host text, process_id integer) IS 'Registers a process as an executor, takes over from dead predecessors of its name, and returns the new executor id. Role: worker.';
 
 
 CREATE FUNCTION pyengine.register_queue(queue_name text, application_name text DEFAULT NULL::text, worker_concurrency integer DEFAULT NULL::integer, concurrency integer DEFAULT NULL::integer, partition_concurrency integer DEFAULT NULL::integer, partition_worker_concurrency integer DEFAULT NULL::integer, limiter_limit integer DEFAULT NULL::integer, limiter_period_seconds double precision DEFAULT NULL::double precision, partition_limiter_limit integer DEFAULT NULL::integer, partition_limiter_period_seconds double precision DEFAULT NULL::double precision, polling_interval_seconds double precision DEFAULT 1, max_depth integer DEFAULT NULL::integer, on_conflict text DEFAULT 'always_update'::text) RETURNS SETOF pyengine.queues
@@ -3380,7 +3578,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.register_queue(queue_name text, application_name text, worker_concurrency integer, concurrency integer, partition_concurrency integer, partition_worker_concurrency integer, limiter_limit integer, limiter_period_seconds double precision, partition_limiter_limit integer, partition_limiter_period_seconds double precision, polling_interval_seconds double precision, max_depth integer, on_conflict text) IS 'Registers a queue with its limits (null is no limit), or changes it; all processes follow at their next claim.';
+COMMENT ON FUNCTION pyengine.register_queue(queue_name text, application_name text, worker_concurrency integer, concurrency integer, partition_concurrency integer, partition_worker_concurrency integer, limiter_limit integer, limiter_period_seconds double precision, partition_limiter_limit integer, partition_limiter_period_seconds double precision, polling_interval_seconds double precision, max_depth integer, on_conflict text) IS 'Registers a queue with its limits (null is no limit), or changes it; all processes follow at their next claim. Role: client.';
 
 
 CREATE FUNCTION pyengine.release_workflows(requests json) RETURNS SETOF text
@@ -3416,7 +3614,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.release_workflows(requests json) IS 'Gives workflows of a json array (workflow_id, lease_token) back unfinished; returns the ids that it released.';
+COMMENT ON FUNCTION pyengine.release_workflows(requests json) IS 'Gives workflows of a json array (workflow_id, lease_token) back unfinished; returns the ids that it released. Role: worker.';
 
 
 CREATE FUNCTION pyengine.resume_queue(queue_name text) RETURNS void
@@ -3436,7 +3634,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.resume_queue(queue_name text) IS 'Resumes a queue; raises PE404 if there is none of that name.';
+COMMENT ON FUNCTION pyengine.resume_queue(queue_name text) IS 'Resumes a queue; raises PE404 if there is none of that name. Role: client.';
 
 
 CREATE FUNCTION pyengine.resume_workflow(workflow_id text, queue_name text DEFAULT NULL::text) RETURNS boolean
@@ -3452,7 +3650,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.resume_workflow(workflow_id text, queue_name text) IS 'Makes a workflow runnable again from its last step, if it has not succeeded or failed; false if it has. Raises PE404 for an unknown workflow.';
+COMMENT ON FUNCTION pyengine.resume_workflow(workflow_id text, queue_name text) IS 'Makes a workflow runnable again from its last step, if it has not succeeded or failed; false if it has. Raises PE404 for an unknown workflow. Role: client.';
 
 
 CREATE FUNCTION pyengine.resume_workflows(workflow_ids text[], queue_name text DEFAULT NULL::text) RETURNS SETOF text
@@ -3492,7 +3690,29 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.resume_workflows(workflow_ids text[], queue_name text) IS 'Makes those of the workflows that have not succeeded or failed runnable again; returns the ids that it resumed.';
+COMMENT ON FUNCTION pyengine.resume_workflows(workflow_ids text[], queue_name text) IS 'Makes those of the workflows that have not succeeded or failed runnable again; returns the ids that it resumed. Role: client.';
+
+
+CREATE FUNCTION pyengine.revoke_role(role_name text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_schema text;
+begin
+    if revoke_role.role_name = current_user then
+        raise exception using errcode = 'PE400',
+            message = format('role_name %L owns the schema: nothing can be taken from it', revoke_role.role_name);
+    end if;
+    select n.nspname into strict v_schema from pg_namespace n where n.oid = pyengine._namespace();
+    execute format('revoke all on all functions in schema %I from %I', v_schema, revoke_role.role_name);
+    execute format('revoke all on all tables in schema %I from %I', v_schema, revoke_role.role_name);
+    execute format('revoke all on schema %I from %I', v_schema, revoke_role.role_name);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.revoke_role(role_name text) IS 'Takes everything in this schema from a login or group. Role: owner.';
 
 
 CREATE FUNCTION pyengine.send_message(destination_id text, message json, topic text DEFAULT NULL::text, message_id text DEFAULT NULL::text) RETURNS void
@@ -3508,7 +3728,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.send_message(destination_id text, message json, topic text, message_id text) IS 'Sends one message to a workflow, in the caller''s transaction; raises PE404 if there is no such workflow. A message_id that the receiver was sent before sends nothing.';
+COMMENT ON FUNCTION pyengine.send_message(destination_id text, message json, topic text, message_id text) IS 'Sends one message to a workflow, in the caller''s transaction; raises PE404 if there is no such workflow. A message_id that the receiver was sent before sends nothing. Role: client.';
 
 
 CREATE FUNCTION pyengine.send_messages(messages json, step json DEFAULT NULL::json, send_to_forks boolean DEFAULT false, sender_id text DEFAULT NULL::text, sender_token uuid DEFAULT NULL::uuid) RETURNS SETOF pyengine.step_answer
@@ -3578,7 +3798,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.send_messages(messages json, step json, send_to_forks boolean, sender_id text, sender_token uuid) IS 'Sends a json array of messages, all or none, and records the sending step in the same commit; a receiver that does not exist raises PE404.';
+COMMENT ON FUNCTION pyengine.send_messages(messages json, step json, send_to_forks boolean, sender_id text, sender_token uuid) IS 'Sends a json array of messages, all or none, and records the sending step in the same commit; a receiver that does not exist raises PE404. Role: client.';
 
 
 CREATE FUNCTION pyengine.set_event(workflow_id text, lease_token uuid, step_id integer, key text, serialization text, value json, step_name text DEFAULT NULL::text) RETURNS void
@@ -3616,7 +3836,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.set_event(workflow_id text, lease_token uuid, step_id integer, key text, serialization text, value json, step_name text) IS 'Publishes a value of a workflow under a key, under the lease of its run; with step_name as a recorded step.';
+COMMENT ON FUNCTION pyengine.set_event(workflow_id text, lease_token uuid, step_id integer, key text, serialization text, value json, step_name text) IS 'Publishes a value of a workflow under a key, under the lease of its run; with step_name as a recorded step. Role: worker.';
 
 
 CREATE FUNCTION pyengine.set_executor_functions(executor_id bigint, functions text[]) RETURNS void
@@ -3631,7 +3851,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.set_executor_functions(executor_id bigint, functions text[]) IS 'Replaces the list of functions that an executor can run.';
+COMMENT ON FUNCTION pyengine.set_executor_functions(executor_id bigint, functions text[]) IS 'Replaces the list of functions that an executor can run. Role: worker.';
 
 
 CREATE FUNCTION pyengine.set_max_payload_bytes(max_payload_bytes integer) RETURNS void
@@ -3652,7 +3872,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.set_max_payload_bytes(max_payload_bytes integer) IS 'Sets the largest payload that is accepted, in bytes, from 65536 to 268435456.';
+COMMENT ON FUNCTION pyengine.set_max_payload_bytes(max_payload_bytes integer) IS 'Sets the largest payload that is accepted, in bytes, from 65536 to 268435456. Role: worker.';
 
 
 CREATE FUNCTION pyengine.set_workflow_delay(workflow_id text, delay_ms double precision DEFAULT NULL::double precision, delayed_until_ms bigint DEFAULT NULL::bigint) RETURNS void
@@ -3683,7 +3903,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.set_workflow_delay(workflow_id text, delay_ms double precision, delayed_until_ms bigint) IS 'Changes when a delayed workflow becomes claimable; a workflow that is not delayed is left alone.';
+COMMENT ON FUNCTION pyengine.set_workflow_delay(workflow_id text, delay_ms double precision, delayed_until_ms bigint) IS 'Changes when a delayed workflow becomes claimable; a workflow that is not delayed is left alone. Role: client.';
 
 
 CREATE FUNCTION pyengine.sleep_until(workflow_id text, lease_token uuid, step_id integer, duration_ms double precision, channel text DEFAULT NULL::text) RETURNS double precision
@@ -3704,7 +3924,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.sleep_until(workflow_id text, lease_token uuid, step_id integer, duration_ms double precision, channel text) IS 'Begins or continues a durable sleep; returns the milliseconds that are left. Raises PE001, PE002 or PE404 when the run may not go on.';
+COMMENT ON FUNCTION pyengine.sleep_until(workflow_id text, lease_token uuid, step_id integer, duration_ms double precision, channel text) IS 'Begins or continues a durable sleep; returns the milliseconds that are left. Raises PE001, PE002 or PE404 when the run may not go on. Role: worker.';
 
 
 CREATE FUNCTION pyengine.start_workflow(workflow_name text, positional_args json[] DEFAULT '{}'::json[], named_args json DEFAULT '{}'::json, class_name text DEFAULT NULL::text, config_name text DEFAULT NULL::text, workflow_id text DEFAULT NULL::text, app_version text DEFAULT NULL::text, timeout_ms bigint DEFAULT NULL::bigint, deadline_epoch_ms bigint DEFAULT NULL::bigint, authenticated_user text DEFAULT NULL::text, authenticated_roles text DEFAULT NULL::text, application_name text DEFAULT NULL::text, attributes jsonb DEFAULT NULL::jsonb, max_attempts integer DEFAULT NULL::integer) RETURNS text
@@ -3727,7 +3947,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.start_workflow(workflow_name text, positional_args json[], named_args json, class_name text, config_name text, workflow_id text, app_version text, timeout_ms bigint, deadline_epoch_ms bigint, authenticated_user text, authenticated_roles text, application_name text, attributes jsonb, max_attempts integer) IS 'Starts one workflow without a queue, in the caller''s transaction, and returns its id: any process that has the function runs it. Arguments as for enqueue_workflow.';
+COMMENT ON FUNCTION pyengine.start_workflow(workflow_name text, positional_args json[], named_args json, class_name text, config_name text, workflow_id text, app_version text, timeout_ms bigint, deadline_epoch_ms bigint, authenticated_user text, authenticated_roles text, application_name text, attributes jsonb, max_attempts integer) IS 'Starts one workflow without a queue, in the caller''s transaction, and returns its id: any process that has the function runs it. Arguments as for enqueue_workflow. Role: client.';
 
 
 CREATE FUNCTION pyengine.start_workflows(requests json, executor_id bigint DEFAULT NULL::bigint) RETURNS SETOF pyengine.start_answer
@@ -3841,7 +4061,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.start_workflows(requests json, executor_id bigint) IS 'Starts (with a lease) or enqueues (without) a json array of workflows in one commit; answers only for those that it did not create.';
+COMMENT ON FUNCTION pyengine.start_workflows(requests json, executor_id bigint) IS 'Starts (with a lease) or enqueues (without) a json array of workflows in one commit; answers only for those that it did not create. Role: client.';
 
 
 CREATE FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer DEFAULT NULL::integer, heartbeat_seconds double precision DEFAULT 3) RETURNS SETOF pyengine.tick_result
@@ -3896,7 +4116,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer, heartbeat_seconds double precision) IS 'One maintenance tick of a process: heartbeat, reaping of dead executors, and whether there is work to claim.';
+COMMENT ON FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer, heartbeat_seconds double precision) IS 'One maintenance tick of a process: heartbeat, reaping of dead executors, and whether there is work to claim. Role: worker.';
 
 
 CREATE FUNCTION pyengine.wait_key(kind text, id text, name text DEFAULT ''::text) RETURNS bigint
@@ -3908,7 +4128,7 @@ CREATE FUNCTION pyengine.wait_key(kind text, id text, name text DEFAULT ''::text
 $$;
 
 
-COMMENT ON FUNCTION pyengine.wait_key(kind text, id text, name text) IS 'Key of a wait: the first 8 bytes of sha256(kind:length of id in bytes:id:name) as a signed integer. Kinds: result, work, message, event, stream.';
+COMMENT ON FUNCTION pyengine.wait_key(kind text, id text, name text) IS 'Key of a wait: the first 8 bytes of sha256(kind:length of id in bytes:id:name) as a signed integer. Kinds: result, work, message, event, stream. Role: observer.';
 
 
 CREATE TABLE pyengine.event_history (
@@ -3983,7 +4203,7 @@ CREATE VIEW pyengine.queue_depth AS
   GROUP BY queue_name;
 
 
-COMMENT ON VIEW pyengine.queue_depth IS 'How many workflows of each queue wait and run.';
+COMMENT ON VIEW pyengine.queue_depth IS 'How many workflows of each queue wait and run. Role: observer.';
 
 
 CREATE TABLE pyengine.queue_starts (
@@ -4181,6 +4401,12 @@ REVOKE ALL ON FUNCTION pyengine._finish_requests(requests json) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._finish_wait(workflow_id text, attempt integer, step_id integer, name text, serialization text, output json) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._grant_functions(role_name text, engine_role text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._group_role(engine_role text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._has_serial_work(queue_name text) FROM PUBLIC;
 
 
@@ -4209,6 +4435,9 @@ REVOKE ALL ON FUNCTION pyengine._mail(messages json, send_to_forks boolean) FROM
 
 
 REVOKE ALL ON FUNCTION pyengine._may_run(executor pyengine.executors, application_name text, application_version text, version_is_pinned boolean, name text, class_name text, config_name text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._namespace() FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._next_pause(look integer, until timestamp with time zone) FROM PUBLIC;
@@ -4247,6 +4476,9 @@ REVOKE ALL ON FUNCTION pyengine._record_bounce(call pyengine.debounce_call, hold
 REVOKE ALL ON FUNCTION pyengine._recorded_bounce(workflow_id text, start_step_id integer) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._renew_grants() FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._request_workflow(request json) FROM PUBLIC;
 
 
@@ -4254,6 +4486,21 @@ REVOKE ALL ON FUNCTION pyengine._retry_pause(workflow_id text, attempt_count int
 
 
 REVOKE ALL ON FUNCTION pyengine._return_work() FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._role_admin() FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._role_client() FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._role_observer() FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._role_rank(engine_role text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._role_worker() FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._session_is_gone(session_pid integer, session_at timestamp with time zone) FROM PUBLIC;
@@ -4325,6 +4572,9 @@ REVOKE ALL ON FUNCTION pyengine.check_lease(workflow_id text, lease_token uuid) 
 REVOKE ALL ON FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[], channel text) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.create_roles() FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.debounce_workflow(request json, debounce_key text, period_ms double precision, timeout_ms double precision) FROM PUBLIC;
 
 
@@ -4359,6 +4609,9 @@ REVOKE ALL ON FUNCTION pyengine.get_workflow_result(workflow_id text, timeout_se
 
 
 REVOKE ALL ON FUNCTION pyengine.get_workflow_status(workflow_id text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.grant_role(role_name text, engine_role text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.leave_executor(executor_id bigint) FROM PUBLIC;
@@ -4419,6 +4672,9 @@ REVOKE ALL ON FUNCTION pyengine.resume_workflow(workflow_id text, queue_name tex
 
 
 REVOKE ALL ON FUNCTION pyengine.resume_workflows(workflow_ids text[], queue_name text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.revoke_role(role_name text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.send_message(destination_id text, message json, topic text, message_id text) FROM PUBLIC;
