@@ -192,3 +192,18 @@ def read_stream(
         },
         rows.StreamValue,
     )
+
+
+def hibernate_workflow(
+    *, workflow_id: str, lease_token: str, timer_step_id: int | None, waits: str
+) -> Call[None]:
+    """Give up a run that waits; the scalar result is whether it hibernates now. `waits` as `look_again` takes them."""
+    return Call(
+        "hibernate_workflow",
+        {
+            "workflow_id": workflow_id,
+            "lease_token": lease_token,
+            "timer_step_id": timer_step_id,
+            "waits": waits,
+        },
+    )

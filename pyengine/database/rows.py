@@ -148,6 +148,7 @@ class ClaimedWorkflow:
     step_serializations: list[str] | None
     step_outputs: list[str | None] | None
     step_errors: list[str | None] | None
+    claimed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ TOPICS = {
     "message": "Messages",
     "event": "Events",
     "stream": "Streams",
+    "hibernation": "Hibernation",
     "executor": "Executors",
     "base": "Basics",
     "admin": "Administration",

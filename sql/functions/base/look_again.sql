@@ -1,5 +1,5 @@
 -- Look again at everything that a process waits for: a json array of {kind, id, name, position}.
--- Answers with the items (from 1) that came true; the others are registered as waiting for some time more.
+-- Answers with the items (from 1) that came true; with a channel the others are registered as waiting for some time more.
 create or replace function pyengine.look_again(waits json, channel text)
 returns setof int
 language plpgsql
@@ -12,10 +12,12 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
 begin
-    perform pyengine._await_keys(array(
-        select pyengine.wait_key(r.kind, r.id, r.name)
-        from json_to_recordset(look_again.waits) as r (kind text, id text, name text)
-    ), look_again.channel);
+    if look_again.channel is not null then
+        perform pyengine._await_keys(array(
+            select pyengine.wait_key(r.kind, r.id, r.name)
+            from json_to_recordset(look_again.waits) as r (kind text, id text, name text)
+        ), look_again.channel);
+    end if;
 
     return query
     select r.item::int

@@ -9,4 +9,4 @@ as $$
     ))::bit(64)::bigint
 $$;
 
-comment on function pyengine.wait_key is 'Key of a wait: the first 8 bytes of sha256(kind:length of id in bytes:id:name) as a signed integer. Kinds: result, work, message, event, stream. Role: observer.';
+comment on function pyengine.wait_key is 'Key of a wait: the first 8 bytes of sha256(kind:length of id in bytes:id:name) as a signed integer. Kinds: result, work, message, event, stream, time. Role: observer.';

@@ -41,6 +41,7 @@ begin
         v_result.is_alive := found;
         perform pyengine._prolong_waits(v_executor);
         perform pyengine._drop_expired_waits();
+        perform pyengine._drop_stale_hibernations();
     end if;
 
     v_result.reaped_executors := pyengine._reap_executors();
@@ -50,6 +51,14 @@ begin
             select 1
             from pyengine.workflows w
             where w.status = 'ENQUEUED' and w.queue_name is null
+                and pyengine._may_run(v_executor, w.application_name, w.application_version, w.version_is_pinned,
+                    w.name, w.class_name, w.config_name)
+        )
+        or exists (
+            select 1
+            from pyengine.hibernations h
+            join pyengine.workflows w on w.workflow_id = h.workflow_id
+            where h.queue_name = '' and h.due_at <= v_now
                 and pyengine._may_run(v_executor, w.application_name, w.application_version, w.version_is_pinned,
                     w.name, w.class_name, w.config_name)
         )

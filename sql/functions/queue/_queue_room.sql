@@ -1,7 +1,7 @@
 -- How many workflows of a queue may start now in this executor. The caller holds the queue's lock if it has limits.
 --
 -- What runs is counted executor by executor, which needs no index by queue: a workflow that runs belongs to an
--- executor whose work is not returned.
+-- executor whose work is not returned, or hibernates and belongs to none.
 create or replace function pyengine._queue_room(queue pyengine.queues, executor pyengine.executors)
 returns int
 language plpgsql
@@ -30,6 +30,13 @@ begin
                 and w.queue_name = (_queue_room.queue).queue_name
         ) r
         where not e.work_is_returned;
+        if (_queue_room.queue).concurrency is not null then
+            v_running := v_running + (
+                select count(*) from pyengine.workflows w
+                where w.status = 'PENDING' and w.executor_id is null
+                    and w.queue_name = (_queue_room.queue).queue_name
+            );
+        end if;
         v_room := least((_queue_room.queue).concurrency - v_running,
             (_queue_room.queue).worker_concurrency - v_running_here);
     end if;

@@ -1,4 +1,5 @@
--- The queues of an application that are not paused and have claimable work, and whether a limit holds for them.
+-- The queues of an application that are not paused and have claimable work or hibernated workflows that are due, and
+-- whether a limit holds for them.
 create or replace function pyengine._workable_queues(application_name text, queue_names text[])
 returns table (queue_name text, is_limited boolean)
 language sql
@@ -23,6 +24,10 @@ as $$
             or exists (
                 select 1 from pyengine.workflows w
                 where w.status = 'ENQUEUED' and w.queue_name = q.queue_name and w.partition_key is not null
+            )
+            or exists (
+                select 1 from pyengine.hibernations h
+                where h.queue_name = q.queue_name and h.due_at <= (select pyengine.now())
             )
         )
 $$;

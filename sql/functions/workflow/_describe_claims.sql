@@ -12,7 +12,7 @@ begin
     return query
     select w.workflow_id, w.name, w.class_name, w.config_name, w.attempt_count, w.queue_name, w.deadline_at,
         w.authenticated_user, w.assumed_role, w.authenticated_roles, w.serialization, w.inputs,
-        h.step_ids, h.step_names, h.step_children, h.step_serializations, h.step_outputs, h.step_errors
+        h.step_ids, h.step_names, h.step_children, h.step_serializations, h.step_outputs, h.step_errors, pyengine.now()
     from pyengine.workflows w
     cross join lateral (
         select array_agg(s.step_id) as step_ids, array_agg(s.name) as step_names,

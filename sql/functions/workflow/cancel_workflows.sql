@@ -33,6 +33,7 @@ begin
     into v_cancelled, v_queue_names
     from cancelled c;
 
+    perform pyengine._end_hibernations(v_cancelled);
     perform pyengine._wake_ended(v_cancelled, v_queue_names);
     perform pyengine._warn_owners(v_cancelled);
     return query select c.id from unnest(v_cancelled) c (id);

@@ -1,5 +1,6 @@
 -- Hand runnable workflows to an executor, each with its input and whole history, under the given lease token:
--- those without a queue first, then from the application's queues, as much as their limits allow.
+-- those without a queue first, then from the application's queues, as much as their limits allow. Hibernated ones that
+-- are due come before those that have not begun.
 -- Locks: the rows of limited queues that have work (in name order), then the claimed workflow rows (no key update,
 -- skipping locked ones).
 --
@@ -52,13 +53,16 @@ begin
     end if;
 
     perform pyengine._promote_delayed();
-    v_picked := pyengine._pick_from_order(null, v_executor, claim_workflows.claim_limit);
+    v_claimed := pyengine._claim_due(null, v_executor, claim_workflows.lease_token, claim_workflows.claim_limit);
+    v_picked := pyengine._pick_from_order(null, v_executor, claim_workflows.claim_limit - cardinality(v_claimed));
     for v_queue in
         select q.* from pyengine._lock_queues(v_executor, claim_workflows.queue_names) q order by random()
     loop
-        exit when cardinality(v_picked) >= claim_workflows.claim_limit;
-        v_picked := v_picked || pyengine._pick_from_queue(
-            v_queue.queue, v_executor, claim_workflows.claim_limit - cardinality(v_picked), v_queue.is_locked);
+        v_claimed := v_claimed || pyengine._claim_due(v_queue.queue, v_executor, claim_workflows.lease_token,
+            claim_workflows.claim_limit - cardinality(v_claimed || v_picked));
+        exit when cardinality(v_claimed || v_picked) >= claim_workflows.claim_limit;
+        v_picked := v_picked || pyengine._pick_from_queue(v_queue.queue, v_executor,
+            claim_workflows.claim_limit - cardinality(v_claimed || v_picked), v_queue.is_locked);
         v_is_logged := v_is_logged
             or num_nonnulls((v_queue.queue).limiter_limit, (v_queue.queue).partition_limiter_limit) > 0;
     end loop;
@@ -67,7 +71,7 @@ begin
     end if;
 
     -- It may have been declared dead while this waited for a queue: then nobody would look for what it claims now.
-    if v_picked <> '{}' and not exists (
+    if v_claimed || v_picked <> '{}' and not exists (
         select 1 from pyengine.executors e
         where e.executor_id = claim_workflows.executor_id and e.finished_at is null
     ) then
@@ -76,7 +80,10 @@ begin
             detail = json_build_object('executor_id', claim_workflows.executor_id)::text;
     end if;
     if v_picked <> '{}' then
-        v_claimed := pyengine._lease_workflows(v_picked, claim_workflows.executor_id, claim_workflows.lease_token);
+        v_claimed := v_claimed || pyengine._lease_workflows(
+            v_picked, claim_workflows.executor_id, claim_workflows.lease_token);
+    end if;
+    if v_claimed <> '{}' then
         perform pyengine.forget_waits(
             pyengine._work_keys(v_executor.application_name, claim_workflows.queue_names), claim_workflows.channel);
         return query select c.* from pyengine._describe_claims(v_claimed) c;

@@ -31,6 +31,7 @@ begin
     )
     select array_agg(r.workflow_id) into v_resumed from resumed r;
 
+    perform pyengine._end_hibernations(v_resumed);
     perform pyengine._warn_owners(v_resumed);
     if v_resumed is not null then
         perform pyengine._wake(array[pyengine.wait_key('work', coalesce(resume_workflows.queue_name, ''))]);
