@@ -42,7 +42,8 @@ CREATE TYPE pyengine.claimed_workflow AS (
 	step_children text[],
 	step_serializations text[],
 	step_outputs text[],
-	step_errors text[]
+	step_errors text[],
+	claimed_at timestamp with time zone
 );
 
 
@@ -622,6 +623,83 @@ $$;
 COMMENT ON FUNCTION pyengine._check_queue_name(queue_name text) IS 'Raises PE400 for a name that a queue can''t have.';
 
 
+CREATE TABLE pyengine.executors (
+    executor_id bigint NOT NULL,
+    name text NOT NULL,
+    application_name text NOT NULL,
+    application_version text NOT NULL,
+    version_is_pinned boolean NOT NULL,
+    functions text[] NOT NULL,
+    host text,
+    process_id integer,
+    channel text NOT NULL,
+    lease_duration interval NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    heartbeat_at timestamp with time zone NOT NULL,
+    session_pid integer,
+    session_at timestamp with time zone,
+    session_lost_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    finish_reason text,
+    work_is_returned boolean DEFAULT false NOT NULL,
+    CONSTRAINT executors_finished_has_reason CHECK (((finished_at IS NULL) = (finish_reason IS NULL))),
+    CONSTRAINT executors_lease_is_positive CHECK ((lease_duration > '00:00:00'::interval)),
+    CONSTRAINT executors_reason_valid CHECK ((finish_reason = ANY (ARRAY['left'::text, 'lease expired'::text, 'session lost'::text, 'replaced'::text]))),
+    CONSTRAINT executors_session_has_time CHECK (((session_pid IS NULL) = (session_at IS NULL)))
+)
+WITH (fillfactor='50');
+
+
+COMMENT ON TABLE pyengine.executors IS 'Processes that run workflows; a new row for each start of a process.';
+
+
+COMMENT ON COLUMN pyengine.executors.name IS 'The executor_id of the user''s configuration; several processes may share it.';
+
+
+COMMENT ON COLUMN pyengine.executors.functions IS 'Keys of the workflow functions that the process has registered.';
+
+
+COMMENT ON COLUMN pyengine.executors.channel IS 'NOTIFY channel on which the process can be woken.';
+
+
+COMMENT ON COLUMN pyengine.executors.session_pid IS 'Server process of its listening session; when that is gone the process is probably dead.';
+
+
+COMMENT ON COLUMN pyengine.executors.session_lost_at IS 'When another process first saw that session_pid is gone.';
+
+
+COMMENT ON COLUMN pyengine.executors.work_is_returned IS 'True once a finished executor owns no workflow any more.';
+
+
+CREATE FUNCTION pyengine._claim_due(queue pyengine.queues, executor pyengine.executors, lease_token uuid, claim_limit integer) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_queue_name text := coalesce((_claim_due.queue).queue_name, '');
+    v_now timestamptz := pyengine.now();
+    v_picked text[];
+begin
+    if not exists (
+        select 1 from pyengine.hibernations h where h.queue_name = v_queue_name and h.due_at <= v_now
+    ) then
+        return '{}'::text[];
+    end if;
+    v_picked := pyengine._pick_due(_claim_due.queue, _claim_due.executor, _claim_due.claim_limit);
+    if v_picked = '{}' then
+        return v_picked;
+    end if;
+    perform pyengine._end_hibernations(v_picked);
+    return pyengine._lease_workflows(v_picked, (_claim_due.executor).executor_id, _claim_due.lease_token);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._claim_due(queue pyengine.queues, executor pyengine.executors, lease_token uuid, claim_limit integer) IS 'Claims hibernated workflows of a queue that are due; returns their ids.';
+
+
 CREATE FUNCTION pyengine._debounce_call(request json, debounce_key text, period_ms double precision, timeout_ms double precision) RETURNS pyengine.debounce_call
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -730,7 +808,7 @@ begin
     return query
     select w.workflow_id, w.name, w.class_name, w.config_name, w.attempt_count, w.queue_name, w.deadline_at,
         w.authenticated_user, w.assumed_role, w.authenticated_roles, w.serialization, w.inputs,
-        h.step_ids, h.step_names, h.step_children, h.step_serializations, h.step_outputs, h.step_errors
+        h.step_ids, h.step_names, h.step_children, h.step_serializations, h.step_outputs, h.step_errors, pyengine.now()
     from pyengine.workflows w
     cross join lateral (
         select array_agg(s.step_id) as step_ids, array_agg(s.name) as step_names,
@@ -766,6 +844,68 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._drop_expired_waits() IS 'Removes waits that have expired.';
+
+
+CREATE FUNCTION pyengine._drop_stale_hibernations() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+declare
+    v_before timestamptz := pyengine.now() - interval '10 seconds';
+    v_stale text[];
+begin
+    v_stale := array(
+        select w.workflow_id
+        from (select '' as queue_name union all select q.queue_name from pyengine.queues q) n
+        cross join lateral (
+            select d.workflow_id
+            from pyengine.hibernations d
+            where d.queue_name = n.queue_name and d.due_at < v_before
+            order by d.due_at
+            limit 100
+        ) h
+        cross join lateral (
+            select o.workflow_id
+            from pyengine.workflows o
+            where o.workflow_id = h.workflow_id and (o.status <> 'PENDING' or o.lease_token is not null)
+            for no key update skip locked
+        ) w
+    );
+    if v_stale <> '{}' then
+        perform pyengine._end_hibernations(v_stale);
+    end if;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._drop_stale_hibernations() IS 'Removes what is left in hibernations of workflows that do not hibernate any more.';
+
+
+CREATE FUNCTION pyengine._end_hibernations(workflow_ids text[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+begin
+    delete from pyengine.hibernations h
+    where (h.workflow_id, h.wait_key) in (
+        select o.workflow_id, o.wait_key
+        from pyengine.hibernations o
+        where o.workflow_id = any (_end_hibernations.workflow_ids)
+        for update skip locked
+    );
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._end_hibernations(workflow_ids text[]) IS 'Forgets what workflows waited for in hibernation.';
 
 
 CREATE FUNCTION pyengine._find_receipt(workflow_id text, step_id integer) RETURNS SETOF pyengine.receipt
@@ -940,6 +1080,37 @@ $$;
 COMMENT ON FUNCTION pyengine._hold_lease(workflow_id text, lease_token uuid) IS 'Locks a workflow for a write of the run that holds its lease, or raises PE001, PE002 or PE404.';
 
 
+CREATE FUNCTION pyengine._hold_sources(workflow_id text, waits json) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+declare
+    v_source_ids text[] := array(
+        select distinct r.id
+        from json_to_recordset(_hold_sources.waits) as r (id text)
+        where r.id <> _hold_sources.workflow_id
+        order by r.id
+    );
+    v_held int;
+begin
+    select count(*)
+    into v_held
+    from unnest(v_source_ids) i (workflow_id)
+    cross join lateral (
+        select 1 from pyengine.workflows w where w.workflow_id = i.workflow_id for share skip locked
+    ) w;
+    return v_held = cardinality(v_source_ids);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._hold_sources(workflow_id text, waits json) IS 'Locks the workflows that are waited for; false when one is missing or not free.';
+
+
 CREATE FUNCTION pyengine._is_partitioned(queue pyengine.queues) RETURNS boolean
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -973,54 +1144,6 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._is_too_deep(payload json) IS 'Whether a payload is nested deeper than 500 levels.';
-
-
-CREATE TABLE pyengine.executors (
-    executor_id bigint NOT NULL,
-    name text NOT NULL,
-    application_name text NOT NULL,
-    application_version text NOT NULL,
-    version_is_pinned boolean NOT NULL,
-    functions text[] NOT NULL,
-    host text,
-    process_id integer,
-    channel text NOT NULL,
-    lease_duration interval NOT NULL,
-    started_at timestamp with time zone NOT NULL,
-    heartbeat_at timestamp with time zone NOT NULL,
-    session_pid integer,
-    session_at timestamp with time zone,
-    session_lost_at timestamp with time zone,
-    finished_at timestamp with time zone,
-    finish_reason text,
-    work_is_returned boolean DEFAULT false NOT NULL,
-    CONSTRAINT executors_finished_has_reason CHECK (((finished_at IS NULL) = (finish_reason IS NULL))),
-    CONSTRAINT executors_lease_is_positive CHECK ((lease_duration > '00:00:00'::interval)),
-    CONSTRAINT executors_reason_valid CHECK ((finish_reason = ANY (ARRAY['left'::text, 'lease expired'::text, 'session lost'::text, 'replaced'::text]))),
-    CONSTRAINT executors_session_has_time CHECK (((session_pid IS NULL) = (session_at IS NULL)))
-)
-WITH (fillfactor='50');
-
-
-COMMENT ON TABLE pyengine.executors IS 'Processes that run workflows; a new row for each start of a process.';
-
-
-COMMENT ON COLUMN pyengine.executors.name IS 'The executor_id of the user''s configuration; several processes may share it.';
-
-
-COMMENT ON COLUMN pyengine.executors.functions IS 'Keys of the workflow functions that the process has registered.';
-
-
-COMMENT ON COLUMN pyengine.executors.channel IS 'NOTIFY channel on which the process can be woken.';
-
-
-COMMENT ON COLUMN pyengine.executors.session_pid IS 'Server process of its listening session; when that is gone the process is probably dead.';
-
-
-COMMENT ON COLUMN pyengine.executors.session_lost_at IS 'When another process first saw that session_pid is gone.';
-
-
-COMMENT ON COLUMN pyengine.executors.work_is_returned IS 'True once a finished executor owns no workflow any more.';
 
 
 CREATE FUNCTION pyengine._key_room(queue pyengine.queues, executor pyengine.executors, partition_key text, is_serial boolean) RETURNS integer
@@ -1077,15 +1200,15 @@ begin
             lease_token = case when not a.is_dead then _lease_workflows.lease_token end,
             executor_id = case when a.is_dead then w.executor_id else _lease_workflows.executor_id end,
             executor_name = case when a.is_dead then w.executor_name else v_executor_name end,
-            attempt_count = w.attempt_count + (not a.is_dead)::int,
+            attempt_count = w.attempt_count + (not a.is_dead and w.status <> 'PENDING')::int,
             deduplication_id = case when not a.is_dead then w.deduplication_id end,
-            started_at = case when a.is_dead then w.started_at else v_now end,
+            started_at = case when a.is_dead or w.status = 'PENDING' then w.started_at else v_now end,
             deadline_at = case when a.is_dead then w.deadline_at else coalesce(w.deadline_at, v_now + w.timeout) end,
             finished_at = case when a.is_dead then v_now end,
             updated_at = v_now
         from unnest(_lease_workflows.workflow_ids) i (workflow_id)
         cross join lateral (
-            select o.attempt_count >= o.max_attempts is true as is_dead
+            select o.status <> 'PENDING' and o.attempt_count >= o.max_attempts is true as is_dead
             from pyengine.workflows o where o.workflow_id = i.workflow_id
         ) a
         where w.workflow_id = i.workflow_id
@@ -1257,6 +1380,63 @@ CREATE FUNCTION pyengine._payload_limit() RETURNS integer
 
 
 COMMENT ON FUNCTION pyengine._payload_limit() IS 'The largest payload that is accepted, in bytes.';
+
+
+CREATE FUNCTION pyengine._pick_due(queue pyengine.queues, executor pyengine.executors, pick_limit integer) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+declare
+    v_executor pyengine.executors := _pick_due.executor;
+    v_queue_name text := coalesce((_pick_due.queue).queue_name, '');
+    v_key_limit int := (_pick_due.queue).partition_worker_concurrency;
+    v_room int := _pick_due.pick_limit;
+    v_now timestamptz := pyengine.now();
+    v_due record;
+    v_keys text[] := '{}'::text[];
+    v_picked text[] := '{}'::text[];
+begin
+    if (_pick_due.queue).worker_concurrency is not null then
+        v_room := least(v_room,
+            (_pick_due.queue).worker_concurrency - pyengine._running_in(v_executor.executor_id, v_queue_name));
+    end if;
+    for v_due in
+        select w.workflow_id, w.partition_key
+        from (
+            select h.workflow_id
+            from pyengine.hibernations h
+            where h.queue_name = v_queue_name and h.due_at <= v_now
+            order by h.due_at
+        ) h
+        cross join lateral (
+            select o.workflow_id, o.partition_key
+            from pyengine.workflows o
+            where o.workflow_id = h.workflow_id and o.status = 'PENDING' and o.lease_token is null
+                and pyengine._may_run(v_executor, o.application_name, o.application_version,
+                    o.version_is_pinned, o.name, o.class_name, o.config_name)
+            for no key update skip locked
+        ) w
+    loop
+        exit when cardinality(v_picked) >= v_room;
+        continue when v_due.workflow_id = any (v_picked);
+        if v_key_limit is not null and v_due.partition_key is not null then
+            continue when pyengine._running_in(v_executor.executor_id, v_queue_name, v_due.partition_key)
+                + cardinality(array_positions(v_keys, v_due.partition_key)) >= v_key_limit;
+            v_keys := v_keys || v_due.partition_key;
+        end if;
+        v_picked := v_picked || v_due.workflow_id::text;
+    end loop;
+    return v_picked;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._pick_due(queue pyengine.queues, executor pyengine.executors, pick_limit integer) IS 'Chooses and locks hibernated workflows of a queue that are due.';
 
 
 CREATE FUNCTION pyengine._pick_from_keys(queue pyengine.queues, executor pyengine.executors, pick_limit integer) RETURNS pyengine.key_round
@@ -1549,6 +1729,13 @@ begin
                 and w.queue_name = (_queue_room.queue).queue_name
         ) r
         where not e.work_is_returned;
+        if (_queue_room.queue).concurrency is not null then
+            v_running := v_running + (
+                select count(*) from pyengine.workflows w
+                where w.status = 'PENDING' and w.executor_id is null
+                    and w.queue_name = (_queue_room.queue).queue_name
+            );
+        end if;
         v_room := least((_queue_room.queue).concurrency - v_running,
             (_queue_room.queue).worker_concurrency - v_running_here);
     end if;
@@ -1836,6 +2023,69 @@ CREATE FUNCTION pyengine._role_worker() RETURNS text
 COMMENT ON FUNCTION pyengine._role_worker() IS 'Executable by the holders of the role worker.';
 
 
+CREATE FUNCTION pyengine._rouse(wait_keys bigint[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_work_keys bigint[];
+begin
+    with waiting as materialized (
+        select h.workflow_id, h.wait_key
+        from pyengine.hibernations h
+        where h.kind <> 'time' and h.wait_key = any (_rouse.wait_keys) and (h.due_at is null or h.due_at > v_now)
+        order by h.workflow_id, h.wait_key
+        for no key update
+    ), due as (
+        update pyengine.hibernations h
+        set due_at = v_now
+        from waiting x
+        where h.workflow_id = x.workflow_id and h.wait_key = x.wait_key
+        returning h.queue_name
+    )
+    select array_agg(distinct pyengine.wait_key('work', d.queue_name)) into v_work_keys from due d;
+
+    perform pg_notify(x.channel, x.wait_key::text)
+    from pyengine.waiters x
+    where x.wait_key = any (v_work_keys);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._rouse(wait_keys bigint[]) IS 'Makes the hibernated workflows that wait for these keys due.';
+
+
+CREATE FUNCTION pyengine._running_in(executor_id bigint, queue_name text, partition_key text DEFAULT NULL::text) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    if _running_in.partition_key is null then
+        return (
+            select count(*) from pyengine.workflows w
+            where w.status = 'PENDING' and w.executor_id = _running_in.executor_id
+                and w.queue_name = _running_in.queue_name
+        );
+    end if;
+    return (
+        select count(*) from pyengine.workflows w
+        where w.status = 'PENDING' and w.queue_name = _running_in.queue_name
+            and w.partition_key = _running_in.partition_key and w.executor_id = _running_in.executor_id
+    );
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._running_in(executor_id bigint, queue_name text, partition_key text) IS 'How many workflows of a queue, or of one of its partitions, run in an executor.';
+
+
 CREATE FUNCTION pyengine._session_is_gone(session_pid integer, session_at timestamp with time zone) RETURNS boolean
     LANGUAGE sql
     AS $$
@@ -2021,11 +2271,16 @@ begin
     perform pg_notify(x.channel, x.wait_key::text)
     from pyengine.waiters x
     where x.wait_key = any (_wake.wait_keys);
+    if exists (
+        select 1 from pyengine.hibernations h where h.kind <> 'time' and h.wait_key = any (_wake.wait_keys)
+    ) then
+        perform pyengine._rouse(_wake.wait_keys);
+    end if;
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine._wake(wait_keys bigint[]) IS 'Notifies the channels that wait for the given keys.';
+COMMENT ON FUNCTION pyengine._wake(wait_keys bigint[]) IS 'Notifies the channels that wait for the given keys, and makes the hibernated workflows that wait for them due.';
 
 
 CREATE FUNCTION pyengine._wake_ended(workflow_ids text[], queue_names text[]) RETURNS void
@@ -2130,6 +2385,10 @@ CREATE FUNCTION pyengine._workable_queues(application_name text, queue_names tex
             or exists (
                 select 1 from pyengine.workflows w
                 where w.status = 'ENQUEUED' and w.queue_name = q.queue_name and w.partition_key is not null
+            )
+            or exists (
+                select 1 from pyengine.hibernations h
+                where h.queue_name = q.queue_name and h.due_at <= (select pyengine.now())
             )
         )
 $$;
@@ -2272,6 +2531,7 @@ declare
     v_now timestamptz := pyengine.now();
     v_application_name text;
     v_due timestamptz;
+    v_wake timestamptz;
 begin
     select e.application_name
     into v_application_name
@@ -2289,12 +2549,29 @@ begin
          where num_nonnulls(q.limiter_limit, q.partition_limiter_limit) > 0 and not q.is_paused)
     )
     into v_due;
-    return extract(epoch from v_due - v_now);
+    select min(h.due_at) + interval '20 milliseconds'
+    into v_wake
+    from (
+        select ''::text as queue_name
+        union all
+        select q.queue_name
+        from pyengine.queues q
+        where not q.is_paused and (q.application_name is null or q.application_name = v_application_name)
+            and (await_work.queue_names is null or q.queue_name = any (await_work.queue_names))
+    ) n
+    cross join lateral (
+        select d.due_at
+        from pyengine.hibernations d
+        where d.queue_name = n.queue_name and d.due_at > v_now - interval '20 milliseconds'
+        order by d.due_at
+        limit 1
+    ) h;
+    return extract(epoch from least(v_due, v_wake) - v_now);
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.await_work(executor_id bigint, channel text, queue_names text[]) IS 'Registers an idle process as waiting for work; returns the seconds until the next delayed workflow or rate window, null if there is none. Role: worker.';
+COMMENT ON FUNCTION pyengine.await_work(executor_id bigint, channel text, queue_names text[]) IS 'Registers an idle process as waiting for work; returns the seconds until the next delayed or hibernated workflow or rate window, null if there is none. Role: worker.';
 
 
 CREATE FUNCTION pyengine.await_workflow(workflow_id text, timeout_seconds double precision DEFAULT 30) RETURNS SETOF pyengine.outcome
@@ -2417,6 +2694,7 @@ begin
     into v_cancelled, v_queue_names
     from cancelled c;
 
+    perform pyengine._end_hibernations(v_cancelled);
     perform pyengine._wake_ended(v_cancelled, v_queue_names);
     perform pyengine._warn_owners(v_cancelled);
     return query select c.id from unnest(v_cancelled) c (id);
@@ -2528,13 +2806,16 @@ begin
     end if;
 
     perform pyengine._promote_delayed();
-    v_picked := pyengine._pick_from_order(null, v_executor, claim_workflows.claim_limit);
+    v_claimed := pyengine._claim_due(null, v_executor, claim_workflows.lease_token, claim_workflows.claim_limit);
+    v_picked := pyengine._pick_from_order(null, v_executor, claim_workflows.claim_limit - cardinality(v_claimed));
     for v_queue in
         select q.* from pyengine._lock_queues(v_executor, claim_workflows.queue_names) q order by random()
     loop
-        exit when cardinality(v_picked) >= claim_workflows.claim_limit;
-        v_picked := v_picked || pyengine._pick_from_queue(
-            v_queue.queue, v_executor, claim_workflows.claim_limit - cardinality(v_picked), v_queue.is_locked);
+        v_claimed := v_claimed || pyengine._claim_due(v_queue.queue, v_executor, claim_workflows.lease_token,
+            claim_workflows.claim_limit - cardinality(v_claimed || v_picked));
+        exit when cardinality(v_claimed || v_picked) >= claim_workflows.claim_limit;
+        v_picked := v_picked || pyengine._pick_from_queue(v_queue.queue, v_executor,
+            claim_workflows.claim_limit - cardinality(v_claimed || v_picked), v_queue.is_locked);
         v_is_logged := v_is_logged
             or num_nonnulls((v_queue.queue).limiter_limit, (v_queue.queue).partition_limiter_limit) > 0;
     end loop;
@@ -2543,7 +2824,7 @@ begin
     end if;
 
     -- It may have been declared dead while this waited for a queue: then nobody would look for what it claims now.
-    if v_picked <> '{}' and not exists (
+    if v_claimed || v_picked <> '{}' and not exists (
         select 1 from pyengine.executors e
         where e.executor_id = claim_workflows.executor_id and e.finished_at is null
     ) then
@@ -2552,7 +2833,10 @@ begin
             detail = json_build_object('executor_id', claim_workflows.executor_id)::text;
     end if;
     if v_picked <> '{}' then
-        v_claimed := pyengine._lease_workflows(v_picked, claim_workflows.executor_id, claim_workflows.lease_token);
+        v_claimed := v_claimed || pyengine._lease_workflows(
+            v_picked, claim_workflows.executor_id, claim_workflows.lease_token);
+    end if;
+    if v_claimed <> '{}' then
         perform pyengine.forget_waits(
             pyengine._work_keys(v_executor.application_name, claim_workflows.queue_names), claim_workflows.channel);
         return query select c.* from pyengine._describe_claims(v_claimed) c;
@@ -2753,8 +3037,8 @@ CREATE TABLE pyengine.workflows (
     CONSTRAINT workflows_delayed_has_time CHECK (((status <> 'DELAYED'::text) OR (delayed_until IS NOT NULL))),
     CONSTRAINT workflows_finished_has_finished_at CHECK (((finished_at IS NOT NULL) = (status = ANY (ARRAY['SUCCESS'::text, 'ERROR'::text, 'CANCELLED'::text, 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'::text])))),
     CONSTRAINT workflows_key_has_queue CHECK (((partition_key IS NULL) OR (queue_name IS NOT NULL))),
-    CONSTRAINT workflows_only_pending_is_leased CHECK (((status = 'PENDING'::text) = (lease_token IS NOT NULL))),
-    CONSTRAINT workflows_pending_has_executor CHECK (((status <> 'PENDING'::text) OR (executor_id IS NOT NULL))),
+    CONSTRAINT workflows_leased_has_executor CHECK (((status <> 'PENDING'::text) OR ((lease_token IS NULL) = (executor_id IS NULL)))),
+    CONSTRAINT workflows_only_pending_is_leased CHECK (((lease_token IS NULL) OR (status = 'PENDING'::text))),
     CONSTRAINT workflows_priority_not_negative CHECK ((priority >= 0)),
     CONSTRAINT workflows_serial_has_key CHECK (((NOT is_serial) OR (partition_key IS NOT NULL))),
     CONSTRAINT workflows_status_valid CHECK ((status = ANY (ARRAY['ENQUEUED'::text, 'DELAYED'::text, 'PENDING'::text, 'SUCCESS'::text, 'ERROR'::text, 'CANCELLED'::text, 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'::text])))
@@ -2765,19 +3049,19 @@ WITH (fillfactor='75');
 COMMENT ON TABLE pyengine.workflows IS 'One row per workflow: identity, state, ownership, queue position, times, payloads.';
 
 
-COMMENT ON COLUMN pyengine.workflows.status IS 'ENQUEUED and DELAYED wait to be claimed, PENDING is owned by an executor, the others are terminal.';
+COMMENT ON COLUMN pyengine.workflows.status IS 'ENQUEUED and DELAYED wait to be claimed, PENDING is owned by an executor or hibernates, the others are terminal.';
 
 
 COMMENT ON COLUMN pyengine.workflows.version_is_pinned IS 'True when the user named the application version: then only that version runs the workflow.';
 
 
-COMMENT ON COLUMN pyengine.workflows.executor_id IS 'The process that runs it now, or ran it last.';
+COMMENT ON COLUMN pyengine.workflows.executor_id IS 'The process that runs it now, or ran it last; null while it hibernates.';
 
 
 COMMENT ON COLUMN pyengine.workflows.executor_name IS 'The name of that process, which its restarts keep.';
 
 
-COMMENT ON COLUMN pyengine.workflows.lease_token IS 'Random token of the current run; every write of a run must name it. Null when nobody owns the workflow.';
+COMMENT ON COLUMN pyengine.workflows.lease_token IS 'Random token of the current run; every write of a run must name it. Null when nobody owns the workflow; a PENDING one without it hibernates.';
 
 
 COMMENT ON COLUMN pyengine.workflows.start_token IS 'Random token of the call that started it, if that call must know its own start from another''s.';
@@ -2998,6 +3282,70 @@ $$;
 COMMENT ON FUNCTION pyengine.grant_role(role_name text, engine_role text) IS 'Gives a login or group (role_name) the engine''s role observer, client, worker or admin in this schema, instead of what it had; migrations renew it. Role: owner.';
 
 
+CREATE FUNCTION pyengine.hibernate_workflow(workflow_id text, lease_token uuid, timer_step_id integer DEFAULT NULL::integer, waits json DEFAULT '[]'::json) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+declare
+    v_queue_name text;
+    v_due timestamptz;
+begin
+    if hibernate_workflow.timer_step_id is null and json_array_length(hibernate_workflow.waits) = 0 then
+        raise exception using errcode = 'PE400',
+            message = 'hibernate_workflow needs a timer_step_id or waits: nothing would end the hibernation',
+            detail = json_build_object('workflow_id', hibernate_workflow.workflow_id)::text;
+    end if;
+    select w.queue_name
+    into v_queue_name
+    from pyengine.workflows w
+    where w.workflow_id = hibernate_workflow.workflow_id
+    for update skip locked;
+    if not found then
+        return false;
+    end if;
+    perform pyengine._hold_lease(hibernate_workflow.workflow_id, hibernate_workflow.lease_token);
+
+    if hibernate_workflow.timer_step_id is not null then
+        select s.completed_at
+        into v_due
+        from pyengine.steps s
+        where s.workflow_id = hibernate_workflow.workflow_id and s.step_id = hibernate_workflow.timer_step_id;
+        if not found or v_due <= pyengine.now() then
+            return false;
+        end if;
+    end if;
+    if not pyengine._hold_sources(hibernate_workflow.workflow_id, hibernate_workflow.waits)
+        or exists (select 1 from pyengine.look_again(waits => hibernate_workflow.waits, channel => null)) then
+        return false;
+    end if;
+
+    update pyengine.workflows w
+    set lease_token = null, executor_id = null, updated_at = pyengine.now()
+    where w.workflow_id = hibernate_workflow.workflow_id;
+    insert into pyengine.hibernations as h (workflow_id, wait_key, kind, source_id, name, queue_name, due_at)
+    select distinct hibernate_workflow.workflow_id, pyengine.wait_key(r.kind, r.id, coalesce(r.name, '')), r.kind, r.id,
+        coalesce(r.name, ''), coalesce(v_queue_name, ''), v_due
+    from (
+        select q.kind, q.id, q.name
+        from json_to_recordset(hibernate_workflow.waits) as q (kind text, id text, name text)
+        union all
+        select 'time', hibernate_workflow.workflow_id, ''
+        where json_array_length(hibernate_workflow.waits) = 0
+    ) r
+    on conflict on constraint hibernations_pkey do update
+    set queue_name = excluded.queue_name, due_at = excluded.due_at;
+    return true;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.hibernate_workflow(workflow_id text, lease_token uuid, timer_step_id integer, waits json) IS 'Gives up the run of a workflow that waits, until its timer or one of the waits is due; false when it has to go on waiting itself. Raises PE001, PE002 or PE400. Role: worker.';
+
+
 CREATE FUNCTION pyengine.leave_executor(executor_id bigint) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3205,10 +3553,12 @@ CREATE FUNCTION pyengine.look_again(waits json, channel text) RETURNS SETOF inte
     SET enable_mergejoin TO 'off'
     AS $$
 begin
-    perform pyengine._await_keys(array(
-        select pyengine.wait_key(r.kind, r.id, r.name)
-        from json_to_recordset(look_again.waits) as r (kind text, id text, name text)
-    ), look_again.channel);
+    if look_again.channel is not null then
+        perform pyengine._await_keys(array(
+            select pyengine.wait_key(r.kind, r.id, r.name)
+            from json_to_recordset(look_again.waits) as r (kind text, id text, name text)
+        ), look_again.channel);
+    end if;
 
     return query
     select r.item::int
@@ -3681,6 +4031,7 @@ begin
     )
     select array_agg(r.workflow_id) into v_resumed from resumed r;
 
+    perform pyengine._end_hibernations(v_resumed);
     perform pyengine._warn_owners(v_resumed);
     if v_resumed is not null then
         perform pyengine._wake(array[pyengine.wait_key('work', coalesce(resume_workflows.queue_name, ''))]);
@@ -4096,6 +4447,7 @@ begin
         v_result.is_alive := found;
         perform pyengine._prolong_waits(v_executor);
         perform pyengine._drop_expired_waits();
+        perform pyengine._drop_stale_hibernations();
     end if;
 
     v_result.reaped_executors := pyengine._reap_executors();
@@ -4105,6 +4457,14 @@ begin
             select 1
             from pyengine.workflows w
             where w.status = 'ENQUEUED' and w.queue_name is null
+                and pyengine._may_run(v_executor, w.application_name, w.application_version, w.version_is_pinned,
+                    w.name, w.class_name, w.config_name)
+        )
+        or exists (
+            select 1
+            from pyengine.hibernations h
+            join pyengine.workflows w on w.workflow_id = h.workflow_id
+            where h.queue_name = '' and h.due_at <= v_now
                 and pyengine._may_run(v_executor, w.application_name, w.application_version, w.version_is_pinned,
                     w.name, w.class_name, w.config_name)
         )
@@ -4128,7 +4488,7 @@ CREATE FUNCTION pyengine.wait_key(kind text, id text, name text DEFAULT ''::text
 $$;
 
 
-COMMENT ON FUNCTION pyengine.wait_key(kind text, id text, name text) IS 'Key of a wait: the first 8 bytes of sha256(kind:length of id in bytes:id:name) as a signed integer. Kinds: result, work, message, event, stream. Role: observer.';
+COMMENT ON FUNCTION pyengine.wait_key(kind text, id text, name text) IS 'Key of a wait: the first 8 bytes of sha256(kind:length of id in bytes:id:name) as a signed integer. Kinds: result, work, message, event, stream, time. Role: observer.';
 
 
 CREATE TABLE pyengine.event_history (
@@ -4151,6 +4511,40 @@ ALTER TABLE pyengine.executors ALTER COLUMN executor_id ADD GENERATED ALWAYS AS 
     NO MAXVALUE
     CACHE 1
 );
+
+
+CREATE TABLE pyengine.hibernations (
+    workflow_id text NOT NULL COLLATE pg_catalog."C",
+    wait_key bigint NOT NULL,
+    kind text NOT NULL,
+    source_id text NOT NULL COLLATE pg_catalog."C",
+    name text NOT NULL,
+    queue_name text NOT NULL,
+    due_at timestamp with time zone,
+    CONSTRAINT hibernations_kind_valid CHECK ((kind = ANY (ARRAY['time'::text, 'result'::text, 'message'::text, 'event'::text, 'stream'::text]))),
+    CONSTRAINT hibernations_time_has_due CHECK (((kind <> 'time'::text) OR (due_at IS NOT NULL)))
+);
+
+
+COMMENT ON TABLE pyengine.hibernations IS 'What hibernated workflows wait for, one row for each; rows without a due time become due when it comes true.';
+
+
+COMMENT ON COLUMN pyengine.hibernations.workflow_id IS 'The workflow that waits.';
+
+
+COMMENT ON COLUMN pyengine.hibernations.wait_key IS 'wait_key(kind, source_id, name), by which it is found when it comes true.';
+
+
+COMMENT ON COLUMN pyengine.hibernations.source_id IS 'The workflow whose result, event, stream or mail is waited for; for a time the waiting workflow.';
+
+
+COMMENT ON COLUMN pyengine.hibernations.name IS 'The topic or key, else empty.';
+
+
+COMMENT ON COLUMN pyengine.hibernations.queue_name IS 'The queue of the waiting workflow; empty without a queue.';
+
+
+COMMENT ON COLUMN pyengine.hibernations.due_at IS 'When the workflow is to be resumed: the end of the wait, or when it came true.';
 
 
 CREATE TABLE pyengine.message_keys (
@@ -4196,14 +4590,15 @@ CREATE VIEW pyengine.queue_depth AS
  SELECT queue_name,
     count(*) FILTER (WHERE (status = 'ENQUEUED'::text)) AS enqueued,
     count(*) FILTER (WHERE (status = 'DELAYED'::text)) AS delayed,
-    count(*) FILTER (WHERE (status = 'PENDING'::text)) AS running,
-    min(created_at) FILTER (WHERE (status = 'ENQUEUED'::text)) AS oldest_enqueued_at
+    count(*) FILTER (WHERE (lease_token IS NOT NULL)) AS running,
+    min(created_at) FILTER (WHERE (status = 'ENQUEUED'::text)) AS oldest_enqueued_at,
+    count(*) FILTER (WHERE ((status = 'PENDING'::text) AND (lease_token IS NULL))) AS hibernated
    FROM pyengine.workflows w
   WHERE ((status = ANY (ARRAY['ENQUEUED'::text, 'DELAYED'::text, 'PENDING'::text])) AND (queue_name IS NOT NULL))
   GROUP BY queue_name;
 
 
-COMMENT ON VIEW pyengine.queue_depth IS 'How many workflows of each queue wait and run. Role: observer.';
+COMMENT ON VIEW pyengine.queue_depth IS 'How many workflows of each queue wait and run; hibernated ones keep their place under the global and partition limits. Role: observer.';
 
 
 CREATE TABLE pyengine.queue_starts (
@@ -4275,6 +4670,10 @@ ALTER TABLE ONLY pyengine.executors
     ADD CONSTRAINT executors_pkey PRIMARY KEY (executor_id);
 
 
+ALTER TABLE ONLY pyengine.hibernations
+    ADD CONSTRAINT hibernations_pkey PRIMARY KEY (workflow_id, wait_key);
+
+
 ALTER TABLE ONLY pyengine.message_keys
     ADD CONSTRAINT message_keys_pkey PRIMARY KEY (destination_id, idempotency_key);
 
@@ -4312,6 +4711,12 @@ ALTER TABLE ONLY pyengine.workflows
 
 
 CREATE INDEX executors_active_idx ON pyengine.executors USING btree (executor_id) WHERE (NOT work_is_returned);
+
+
+CREATE INDEX hibernations_due_idx ON pyengine.hibernations USING btree (queue_name, due_at) WHERE (due_at IS NOT NULL);
+
+
+CREATE INDEX hibernations_wait_idx ON pyengine.hibernations USING btree (wait_key) WHERE (kind <> 'time'::text);
 
 
 CREATE INDEX queue_starts_age_idx ON pyengine.queue_starts USING btree (queue_name, started_at);
@@ -4380,6 +4785,9 @@ REVOKE ALL ON FUNCTION pyengine._check_published(what text, workflow_id text, ke
 REVOKE ALL ON FUNCTION pyengine._check_queue_name(queue_name text) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._claim_due(queue pyengine.queues, executor pyengine.executors, lease_token uuid, claim_limit integer) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._debounce_call(request json, debounce_key text, period_ms double precision, timeout_ms double precision) FROM PUBLIC;
 
 
@@ -4390,6 +4798,12 @@ REVOKE ALL ON FUNCTION pyengine._describe_claims(workflow_ids text[]) FROM PUBLI
 
 
 REVOKE ALL ON FUNCTION pyengine._drop_expired_waits() FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._drop_stale_hibernations() FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._end_hibernations(workflow_ids text[]) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._find_receipt(workflow_id text, step_id integer) FROM PUBLIC;
@@ -4411,6 +4825,9 @@ REVOKE ALL ON FUNCTION pyengine._has_serial_work(queue_name text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._hold_lease(workflow_id text, lease_token uuid) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._hold_sources(workflow_id text, waits json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._is_partitioned(queue pyengine.queues) FROM PUBLIC;
@@ -4444,6 +4861,9 @@ REVOKE ALL ON FUNCTION pyengine._next_pause(look integer, until timestamp with t
 
 
 REVOKE ALL ON FUNCTION pyengine._payload_limit() FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._pick_due(queue pyengine.queues, executor pyengine.executors, pick_limit integer) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._pick_from_keys(queue pyengine.queues, executor pyengine.executors, pick_limit integer) FROM PUBLIC;
@@ -4501,6 +4921,12 @@ REVOKE ALL ON FUNCTION pyengine._role_rank(engine_role text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._role_worker() FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._rouse(wait_keys bigint[]) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._running_in(executor_id bigint, queue_name text, partition_key text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._session_is_gone(session_pid integer, session_at timestamp with time zone) FROM PUBLIC;
@@ -4612,6 +5038,9 @@ REVOKE ALL ON FUNCTION pyengine.get_workflow_status(workflow_id text) FROM PUBLI
 
 
 REVOKE ALL ON FUNCTION pyengine.grant_role(role_name text, engine_role text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.hibernate_workflow(workflow_id text, lease_token uuid, timer_step_id integer, waits json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.leave_executor(executor_id bigint) FROM PUBLIC;
