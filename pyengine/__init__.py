@@ -6,7 +6,9 @@ from pyengine.config import DBOSConfig
 from pyengine.context import (
     DuplicationPolicy,
     SetEnqueueOptions,
+    SetWorkflowAttributes,
     SetWorkflowID,
+    SetWorkflowTimeout,
     WorkflowIDReusePolicy,
 )
 from pyengine.dbos import DBOS
@@ -43,7 +45,9 @@ __all__ = [
     "SendMessage",
     "Serializer",
     "SetEnqueueOptions",
+    "SetWorkflowAttributes",
     "SetWorkflowID",
+    "SetWorkflowTimeout",
     "StepInfo",
     "StepOptions",
     "StepReservation",

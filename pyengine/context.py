@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, replace
@@ -60,6 +61,8 @@ class Options:
     chosen_id: ChosenID | None = None
     identity: Identity | None = None
     enqueue: EnqueueChoice | None = None
+    timeout_ms: float | None = None  # 0 is none, and not the parent's deadline either
+    attributes: str | None = None
 
 
 _NO_OPTIONS = Options()
@@ -209,6 +212,76 @@ class SetEnqueueOptions(_OptionsBlock):
 
     def _change(self, options: Options) -> Options:
         return replace(options, enqueue=self._choice)
+
+
+class SetWorkflowTimeout(_OptionsBlock):
+    """Cancel workflows that are started in the block when they have run for so long. Time in a queue does not count.
+
+    A workflow that is started by another one, outside such a block, has that one's deadline.
+
+    Args:
+        seconds: The time, in seconds; None or 0 is no timeout, and not the deadline of the starting workflow either.
+
+    Raises:
+        DBOSException: It is negative or not finite.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        super().__init__()
+        self._timeout_ms = timeout_in_ms("seconds", seconds or 0)
+
+    def _change(self, options: Options) -> Options:
+        return replace(options, timeout_ms=self._timeout_ms)
+
+
+class SetWorkflowAttributes(_OptionsBlock):
+    """Attach attributes to workflows that are started in the block, to search for. Their children don't have them.
+
+    Args:
+        attributes: What `json` can write; None attaches none.
+
+    Raises:
+        DBOSException: It is not a dictionary, or can't be written as JSON.
+    """
+
+    def __init__(self, attributes: Mapping[str, Any] | None) -> None:
+        super().__init__()
+        self._attributes = encode_attributes(attributes)
+
+    def _change(self, options: Options) -> Options:
+        return replace(options, attributes=self._attributes)
+
+
+def timeout_in_ms(name: str, seconds: float) -> float:
+    """A timeout in milliseconds.
+
+    Raises:
+        DBOSException: It is negative or not finite; names the argument.
+    """
+    if not 0 <= seconds < math.inf:
+        raise DBOSException(f"{name} is {seconds}: a timeout must be finite and not negative")
+    return seconds * 1000.0
+
+
+def encode_attributes(attributes: Mapping[str, Any] | None) -> str | None:
+    """Attributes as they are stored.
+
+    Raises:
+        DBOSException: They are not a dictionary, or can't be stored.
+    """
+    if attributes is None:
+        return None
+    if not isinstance(attributes, Mapping):
+        raise DBOSException(f"attributes must be a dict, not {type(attributes).__name__}")
+    try:
+        text = json.dumps(dict(attributes), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise DBOSException(f"attributes can't be written as JSON: {error}") from None
+    if "\\u0000" in text:
+        raise DBOSException(
+            "attributes must not contain the NUL character: PostgreSQL can't search it"
+        )
+    return text
 
 
 def check_enqueue_choice(choice: EnqueueChoice) -> None:

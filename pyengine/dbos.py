@@ -24,6 +24,7 @@ from pyengine.queueing import Queueing
 from pyengine.reservations import StepReservation, as_coroutine, run_plainly, spec_of
 from pyengine.schema import EngineRole
 from pyengine.statements import sql_step
+from pyengine.steering import Steering
 from pyengine.transactions import require_transaction, transaction
 
 P = ParamSpec("P")
@@ -91,7 +92,7 @@ class _Properties(type):
         return get_runtime("DBOS.executor_id").engine.options.executor_name
 
 
-class DBOS(Listing, Management, Messaging, Publishing, Queueing, metaclass=_Properties):
+class DBOS(Listing, Management, Messaging, Publishing, Queueing, Steering, metaclass=_Properties):
     """The engine of this process.
 
     Args:

@@ -12,6 +12,8 @@ from pyengine.context import (
     WorkflowIDReusePolicy,
     check_enqueue_choice,
     check_workflow_id,
+    encode_attributes,
+    timeout_in_ms,
 )
 from pyengine.errors import DBOSException
 from pyengine.execution import Runtime
@@ -31,12 +33,14 @@ class _Required(TypedDict):
 class EnqueueOptions(_Required, total=False):
     """What to enqueue, where, and how; a key that is None counts as unset.
 
-    `delay_seconds` is seconds; the others are as in `SetEnqueueOptions`, `SetWorkflowID` and `DBOS.workflow`.
+    `delay_seconds` and `workflow_timeout` are seconds; the others are as in `SetEnqueueOptions`, `SetWorkflowID`,
+    `SetWorkflowTimeout`, `SetWorkflowAttributes` and `DBOS.workflow`.
     """
 
     workflow_id: str | None
     workflow_id_reuse_policy: WorkflowIDReusePolicy | None
     app_version: str | None
+    workflow_timeout: float | None
     delay_seconds: float | None
     deduplication_id: str | None
     duplication_policy: DuplicationPolicy | None
@@ -47,6 +51,7 @@ class EnqueueOptions(_Required, total=False):
     serialization_type: Any
     class_name: str | None
     instance_name: str | None
+    attributes: Mapping[str, Any] | None
     application_name: str | None
     shard_key: str | None
 
@@ -91,6 +96,10 @@ def prepare_by_options(
         app_version=choice.app_version,
         chosen=chosen,
         identity=identity,
+        timeout_ms=timeout_in_ms("workflow_timeout", given["workflow_timeout"])
+        if "workflow_timeout" in given
+        else None,
+        attributes=encode_attributes(given.get("attributes")),
     )
 
 

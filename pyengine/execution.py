@@ -261,6 +261,15 @@ class Runtime(Preparation):
             _log_end(local.run, error)
 
 
+def recorded(name: str, flow: Flow[T]) -> Flow[T]:
+    """An operation of the engine: in the body of a workflow it is a recorded step."""
+    run = current_run()
+    if run is None:
+        return (yield from flow)
+    output: T = yield from record_operation(run, name, flow)
+    return output
+
+
 def _not_found(claimed: ClaimedWorkflow) -> Callable[[], Any]:
     def body() -> Any:
         raise DBOSWorkflowFunctionNotFoundError(

@@ -1,4 +1,4 @@
-"""Looking at workflows and steering them: each operation as a pair of twins, sync and async."""
+"""Looking at workflows: each operation as a pair of twins, sync and async."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pyengine.context import current_run
 from pyengine.current import get_runtime, refuse_running_loop
 from pyengine.database import calls
 from pyengine.database.rows import StepRow
-from pyengine.effects import Effect, Flow
-from pyengine.execution import Runtime
-from pyengine.flows.steps import record_operation
+from pyengine.effects import Flow
+from pyengine.errors import DBOSInvalidArgumentError
+from pyengine.execution import Runtime, recorded
 from pyengine.flows.workflows import await_first
 from pyengine.handles import Handle, HandleAsync, WorkflowHandle, WorkflowHandleAsync
 from pyengine.status import StepInfo, WorkflowStatus, step_info
 
 
 class Management:
-    """The part of `DBOS` that looks at workflows and steers them."""
+    """The part of `DBOS` that looks at workflows."""
 
     @classmethod
     def retrieve_workflow(
@@ -106,7 +106,7 @@ class Management:
         runtime = get_runtime("DBOS.wait_first")
         ids = _distinct_ids(handles)
         return handles[
-            ids.index(runtime.run(_recorded("DBOS.waitFirst", await_first(ids, current_run()))))
+            ids.index(runtime.run(recorded("DBOS.waitFirst", await_first(ids, current_run()))))
         ]
 
     @classmethod
@@ -117,9 +117,7 @@ class Management:
         del polling_interval_sec
         runtime = get_runtime("DBOS.wait_first_async")
         ids = _distinct_ids(handles)
-        first = await runtime.run_async(
-            _recorded("DBOS.waitFirst", await_first(ids, current_run()))
-        )
+        first = await runtime.run_async(recorded("DBOS.waitFirst", await_first(ids, current_run())))
         return handles[ids.index(first)]
 
     @classmethod
@@ -145,7 +143,7 @@ class Management:
         refuse_running_loop("list_workflow_steps")
         runtime = get_runtime("DBOS.list_workflow_steps")
         flow = _steps(runtime, workflow_id, load_output=load_output, limit=limit, offset=offset)
-        return runtime.run(_recorded("DBOS.listWorkflowSteps", flow))
+        return runtime.run(recorded("DBOS.listWorkflowSteps", flow))
 
     @classmethod
     async def list_workflow_steps_async(
@@ -161,90 +159,25 @@ class Management:
         del shard_key
         runtime = get_runtime("DBOS.list_workflow_steps_async")
         flow = _steps(runtime, workflow_id, load_output=load_output, limit=limit, offset=offset)
-        return await runtime.run_async(_recorded("DBOS.listWorkflowSteps", flow))
-
-    @classmethod
-    def cancel_workflow(cls, workflow_id: str) -> None:
-        """Cancel a workflow: its run is refused every further write. No error when it has ended or does not exist."""
-        refuse_running_loop("cancel_workflow")
-        get_runtime("DBOS.cancel_workflow").run(_cancel([workflow_id]))
-
-    @classmethod
-    async def cancel_workflow_async(cls, workflow_id: str) -> None:
-        """As `cancel_workflow`."""
-        await cls.cancel_workflows_async([workflow_id])
-
-    @classmethod
-    def cancel_workflows(cls, workflow_ids: Sequence[str]) -> None:
-        """Cancel several workflows in one transaction."""
-        refuse_running_loop("cancel_workflows")
-        get_runtime("DBOS.cancel_workflows").run(_cancel(workflow_ids))
-
-    @classmethod
-    async def cancel_workflows_async(cls, workflow_ids: Sequence[str]) -> None:
-        """As `cancel_workflows`."""
-        await get_runtime("DBOS.cancel_workflows_async").run_async(_cancel(workflow_ids))
-
-    @classmethod
-    def resume_workflow(
-        cls, workflow_id: str, *, queue_name: str | None = None
-    ) -> WorkflowHandle[Any]:
-        """Make a workflow that has not succeeded or failed run again, from its last completed step.
-
-        Raises:
-            DBOSNonExistentWorkflowError: It does not exist.
-        """
-        refuse_running_loop("resume_workflow")
-        runtime = get_runtime("DBOS.resume_workflow")
-        runtime.run(_resume(runtime, workflow_id, queue_name))
-        return Handle(runtime, workflow_id)
-
-    @classmethod
-    async def resume_workflow_async(
-        cls, workflow_id: str, *, queue_name: str | None = None
-    ) -> WorkflowHandleAsync[Any]:
-        """As `resume_workflow`."""
-        runtime = get_runtime("DBOS.resume_workflow_async")
-        await runtime.run_async(_resume(runtime, workflow_id, queue_name))
-        return HandleAsync(runtime, workflow_id)
-
-
-def _recorded(name: str, flow: Flow[Any]) -> Flow[Any]:
-    """Inside a workflow the operation is a recorded step."""
-    run = current_run()
-    if run is None:
-        return (yield from flow)
-    return (yield from record_operation(run, name, flow))
-
-
-def _one(effect: Effect) -> Flow[None]:
-    yield effect
-
-
-def _cancel(workflow_ids: Sequence[str]) -> Flow[None]:
-    call = calls.cancel_workflows(workflow_ids=workflow_ids)
-    yield from _recorded("DBOS.cancelWorkflow", _one(call))
-
-
-def _resume(runtime: Runtime, workflow_id: str, queue_name: str | None) -> Flow[None]:
-    def resume() -> Flow[None]:
-        yield from runtime.existing(workflow_id)
-        yield calls.resume_workflows(workflow_ids=[workflow_id], queue_name=queue_name)
-
-    yield from _recorded("DBOS.resumeWorkflow", resume())
+        return await runtime.run_async(recorded("DBOS.listWorkflowSteps", flow))
 
 
 def _steps(
     runtime: Runtime, workflow_id: str, *, load_output: bool, limit: int | None, offset: int | None
 ) -> Flow[list[StepInfo]]:
-    rows: list[StepRow] = yield calls.list_steps(workflow_id=workflow_id)
-    first = offset or 0
-    chosen = rows[first : first + limit] if limit else rows[first:]
-    steps = [step_info(row, runtime.codec) for row in chosen]
-    if not load_output:
-        for info in steps:
-            info["output"] = info["error"] = None
-    return steps
+    rows: list[StepRow] = yield calls.list_steps(
+        workflow_id=workflow_id,
+        with_outcome=load_output,
+        row_limit=_count("limit", limit),
+        row_offset=_count("offset", offset),
+    )
+    return [step_info(row, runtime.codec) for row in rows]
+
+
+def _count(name: str, value: int | None) -> int | None:
+    if value is not None and value < 0:
+        raise DBOSInvalidArgumentError(f"{name} is {value}: it must not be negative, 0 is none")
+    return value or None
 
 
 def _distinct_ids(

@@ -84,6 +84,8 @@ class Preparation:
         app_version: str | None = None,
         chosen: ChosenID | None = None,
         identity: Identity | None = None,
+        timeout_ms: float | None = None,
+        attributes: str | None = None,
         is_independent: bool = False,
         step_count: int = 1,
     ) -> Prepared:
@@ -96,6 +98,7 @@ class Preparation:
         tag = tag or self.codec.default_tag
         inputs = self.codec.encode_arguments(args, dict(kwargs), tag)
         step_id = None if parent is None else parent.next_step_ids(step_count) + step_count - 1
+        options = current_options()
         request = StartRequest(
             workflow_id=_workflow_id(chosen, parent, step_id),
             target=target,
@@ -106,6 +109,8 @@ class Preparation:
             identity=identity or _identity(parent),
             start_token=_start_token(chosen),
             placement=placement,
+            timeout_ms=options.timeout_ms if timeout_ms is None else timeout_ms,
+            attributes=attributes or options.attributes,
         )
         run = WorkflowRun(
             workflow_id=request.workflow_id,

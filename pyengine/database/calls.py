@@ -271,20 +271,24 @@ def list_workflows(*, filters: Mapping[str, object]) -> Call[rows.WorkflowRow]:
     return Call("list_workflows", dict(filters), rows.WorkflowRow)
 
 
-def list_steps(*, workflow_id: str) -> Call[rows.StepRow]:
-    """The recorded steps of a workflow, in order."""
-    return Call("list_steps", {"workflow_id": workflow_id}, rows.StepRow)
-
-
-def cancel_workflows(*, workflow_ids: Sequence[str]) -> Call[None]:
-    """Cancel those that have not finished."""
-    return Call("cancel_workflows", {"workflow_ids": list(workflow_ids)})
-
-
-def resume_workflows(*, workflow_ids: Sequence[str], queue_name: str | None) -> Call[None]:
-    """Make those that have not succeeded or failed runnable again."""
-    arguments = {"workflow_ids": list(workflow_ids), "queue_name": queue_name}
-    return Call("resume_workflows", arguments)
+def list_steps(
+    *,
+    workflow_id: str,
+    with_outcome: bool = True,
+    row_limit: int | None = None,
+    row_offset: int | None = None,
+) -> Call[rows.StepRow]:
+    """The recorded steps of a workflow, in order; without outcome their outputs and errors are left out."""
+    return Call(
+        "list_steps",
+        {
+            "workflow_id": workflow_id,
+            "with_outcome": with_outcome,
+            "row_limit": row_limit,
+            "row_offset": row_offset,
+        },
+        rows.StepRow,
+    )
 
 
 def register_executor(

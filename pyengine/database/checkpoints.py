@@ -16,6 +16,16 @@ select c.name, c.serialization, c.output::text
 from {schema}.transaction_checkpoints c
 where c.workflow_id = $1 and c.step_id = $2
 """
+_FORGET = """
+delete from {schema}.transaction_checkpoints c where c.workflow_id = any ($1::text[]) and c.step_id >= $2::int
+"""
+_COPY = """
+insert into {schema}.transaction_checkpoints (workflow_id, step_id, name, serialization, output)
+select $2, c.step_id, c.name, c.serialization, c.output
+from {schema}.transaction_checkpoints c
+where c.workflow_id = $1 and c.step_id < $3::int
+on conflict do nothing
+"""
 _INSERT = """
 insert into {schema}.transaction_checkpoints (workflow_id, step_id, name, serialization, output)
 values ($1, $2, $3, $4, $5::json)
@@ -50,6 +60,17 @@ class Checkpoints:
     def find(self, workflow_id: str, step_id: int) -> Statement:
         """Read a checkpoint of the application's database: name, serialization, output as text."""
         return Statement(_FIND.format(schema=_quoted(self.schema)), [workflow_id, step_id])
+
+    def forget(self, workflow_ids: Sequence[str], from_step: int) -> Statement:
+        """Remove the checkpoints of workflows in the application's database, from a step on."""
+        text = _FORGET.format(schema=_quoted(self.schema))
+        return Statement(text, [list(workflow_ids), from_step])
+
+    def copy(self, source_id: str, target_id: str, before_step: int) -> Statement:
+        """Give a fork the checkpoints that its original has in the application's database before a step."""
+        return Statement(
+            _COPY.format(schema=_quoted(self.schema)), [source_id, target_id, before_step]
+        )
 
     def record(
         self,

@@ -162,9 +162,11 @@ def store_recorded(run: WorkflowRun, name: str, step_id: int, recorded: Recorded
     return run.accept(answer) or recorded
 
 
-def record_operation(run: WorkflowRun, name: str, operation: Flow[Any]) -> Flow[Any]:
-    """Run an operation of the engine itself as a recorded step of the workflow."""
-    step_id = run.next_step_id()
+def record_operation(
+    run: WorkflowRun, name: str, operation: Flow[Any], step_id: int | None = None
+) -> Flow[Any]:
+    """Run an operation of the engine itself as a recorded step of the workflow: the next, or one with a number."""
+    step_id = step_id or run.next_step_id()
     recorded = run.recorded(step_id, name)
     if recorded is not None:
         return run.replay(recorded)

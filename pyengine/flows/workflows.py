@@ -102,6 +102,8 @@ class StartRequest:
     identity: Identity = NOBODY
     start_token: str | None = None
     placement: Placement | None = None
+    timeout_ms: float | None = None
+    attributes: str | None = None
 
 
 def start_workflow(
@@ -163,6 +165,8 @@ def start_write(
         authenticated_user=request.identity.user,
         assumed_role=request.identity.assumed_role,
         authenticated_roles=_roles(request.identity),
+        attributes=request.attributes,
+        timeout_ms=request.timeout_ms,
         queue_name=place.queue_name if place is not None else None,
         priority=place.priority if place is not None else None,
         partition_key=place.partition_key if place is not None else None,

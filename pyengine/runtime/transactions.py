@@ -62,6 +62,18 @@ class Transactions:
         self.threads = ThreadConnections(options)
         self.loops = LoopConnections(options)
 
+    def execute(self, statement: Statement) -> None:
+        """Run one statement of the engine's own in the application's database and commit it."""
+        with self.threads.use() as connection:
+            RawCursor(connection).execute(statement.query, statement.values)
+            connection.commit()
+
+    async def execute_async(self, statement: Statement) -> None:
+        """As `execute`, on the running loop."""
+        async with self.loops.use() as connection:
+            await AsyncRawCursor(connection).execute(statement.query, statement.values)
+            await connection.commit()
+
     def close(self) -> None:
         """Close the connections that are not in use, and refuse to begin transactions."""
         self.threads.close()

@@ -49,7 +49,7 @@ def prepare_application(
     except psycopg.errors.InsufficientPrivilege:
         raise DBOSInitializationError(
             f"the role of application_database_url may not create {schema}.{_TABLE}: launch once as a role that may, "
-            f"then grant it usage on the schema, and select and insert on the table"
+            f"then grant it usage on the schema, and select, insert and delete on the table"
         ) from None
     return True
 

@@ -13,7 +13,7 @@ import pytest
 
 from pyengine import DBOS, SetWorkflowID
 from pyengine.current import get_runtime
-from pyengine.database import calls
+from pyengine.database import calls, steering_calls
 from tests.chaos.proxy import Proxy
 
 effects: list[str] = []
@@ -116,8 +116,37 @@ def test_a_process_registers_once(
 
 TOKEN = str(uuid.uuid4())
 CALLS: dict[str, Callable[[], Any]] = {
-    "cancel_workflows": lambda: calls.cancel_workflows(workflow_ids=["w"]),
-    "resume_workflows": lambda: calls.resume_workflows(workflow_ids=["w"], queue_name="idle"),
+    "cancel_workflows": lambda: steering_calls.cancel_workflows(
+        workflow_ids=["w"], cancel_children=True
+    ),
+    "resume_workflows": lambda: steering_calls.resume_workflows(
+        workflow_ids=["w"], queue_name="idle", request_token=TOKEN
+    ),
+    "delete_workflows": lambda: steering_calls.delete_workflows(
+        workflow_ids=["w"], delete_children=True
+    ),
+    "fork_workflow": lambda: steering_calls.fork_workflow(
+        workflow_id="w",
+        start_step=1,
+        new_workflow_id="v",
+        application_version=None,
+        queue_name="idle",
+        partition_key=None,
+        replacement_children=None,
+        timeout_ms=None,
+        request_token=TOKEN,
+    ),
+    "rewind_workflow": lambda: steering_calls.rewind_workflow(
+        workflow_id="ended",
+        start_step=1,
+        application_version=None,
+        queue_name="idle",
+        partition_key=None,
+        request_token=TOKEN,
+    ),
+    "update_workflow_attributes": lambda: steering_calls.update_workflow_attributes(
+        workflow_id="w", attributes='{"a": 1}', merge=True
+    ),
     "release_workflows": lambda: calls.release_workflows(leases=[("w", TOKEN)]),
     "leave_executor": lambda: calls.leave_executor(executor_id=2_000_000),
     "set_executor_functions": lambda: calls.set_executor_functions(
@@ -131,7 +160,8 @@ CALLS: dict[str, Callable[[], Any]] = {
     "set_max_payload_bytes": lambda: calls.set_max_payload_bytes(max_payload_bytes=1 << 21),
 }
 STATE = """
-select (select json_agg(json_build_array(w.workflow_id, w.status, w.lease_token, w.attempt_count, w.queue_name))
+select (select json_agg(json_build_array(w.workflow_id, w.status, w.lease_token, w.attempt_count, w.queue_name,
+            w.attributes) order by w.workflow_id)
         from pyengine.workflows w),
        (select json_agg(json_build_array(e.name, e.functions, e.finish_reason)) from pyengine.executors e
         where e.name = 'other'),
@@ -177,5 +207,10 @@ def prepare(sql: psycopg.Connection[Any]) -> None:
         "created_at, updated_at, serialization, inputs, application_name) values ('w', 'PENDING', 'other', 2000000, "
         "%s, 1, pyengine.now(), pyengine.now(), 'json', '{}', 'other')",
         [TOKEN],
+    )
+    sql.execute(
+        "insert into pyengine.workflows (workflow_id, status, name, created_at, updated_at, finished_at, "
+        "serialization, inputs, application_name) values ('ended', 'SUCCESS', 'other', pyengine.now(), "
+        "pyengine.now(), pyengine.now(), 'json', '{}', 'other')"
     )
     sql.execute("insert into pyengine.waiters values (1, 'a', pyengine.now() + interval '1 hour')")

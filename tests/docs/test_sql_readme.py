@@ -94,6 +94,22 @@ def test_the_example_starts_records_and_finishes_a_workflow(
     ]
 
 
+def test_a_batch_is_cancelled_and_a_batch_is_removed(
+    server: embedded.Server, sql: psycopg.Connection[Any], engine_url: str
+) -> None:
+    sql.execute(
+        "insert into pyengine.workflows (workflow_id, status, name, created_at, updated_at, finished_at, "
+        "serialization, inputs) values "
+        "('waiting', 'ENQUEUED', 'greet', pyengine.now(), pyengine.now(), null, 'json', '{}'), "
+        "('old', 'SUCCESS', 'greet', 'epoch', 'epoch', 'epoch', 'json', '{}')"
+    )
+
+    psql(server, engine_url, *examples("### Many at once"))
+
+    rows = sql.execute("select workflow_id, status from pyengine.workflows").fetchall()
+    assert rows == [("waiting", "CANCELLED")]
+
+
 def test_the_reference_is_what_the_database_says(sql: psycopg.Connection[Any]) -> None:
     assert sql_reference.in_readme(PAGE, sql_reference.reference(sql)) == PAGE, (
         "run `make generate`"

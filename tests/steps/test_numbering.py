@@ -47,6 +47,12 @@ async def start_and_get_async() -> Any:
     return await (await DBOS.start_workflow_async(number_child_async)).get_result()
 
 
+def rewind_copy() -> Any:
+    copy = DBOS.fork_workflow(OTHER, 1, queue_name="nobody-serves-this").workflow_id
+    DBOS.cancel_workflow(copy)
+    return DBOS.rewind_workflow(copy, queue_name="nobody-serves-this")
+
+
 Table = dict[str, tuple[Callable[[], Any], list[str]]]
 SYNC: Table = {
     "step": (number_step, ["number_step"]),
@@ -68,6 +74,20 @@ SYNC: Table = {
     "cancel_workflow": (lambda: DBOS.cancel_workflow(OTHER), ["DBOS.cancelWorkflow"]),
     "cancel_workflows": (lambda: DBOS.cancel_workflows([OTHER]), ["DBOS.cancelWorkflow"]),
     "resume_workflow": (lambda: DBOS.resume_workflow(OTHER), ["DBOS.resumeWorkflow"]),
+    "resume_workflows": (lambda: DBOS.resume_workflows([OTHER]), ["DBOS.resumeWorkflow"]),
+    "delete_workflow": (lambda: DBOS.delete_workflow("nobody"), ["DBOS.deleteWorkflow"]),
+    "fork_workflow": (
+        lambda: DBOS.fork_workflow(OTHER, 1),
+        ["DBOS.forkWorkflow", "DBOS.getStatus"],
+    ),
+    "rewind_workflow": (
+        rewind_copy,
+        ["DBOS.forkWorkflow", "DBOS.getStatus", "DBOS.cancelWorkflow", "DBOS.rewindWorkflow"],
+    ),
+    "update_workflow_attributes": (
+        lambda: DBOS.update_workflow_attributes(OTHER, {"a": 1}),
+        ["DBOS.updateWorkflowAttributes"],
+    ),
     "sleep": (lambda: DBOS.sleep(0.001), ["DBOS.sleep"]),
     "no sleep": (lambda: DBOS.sleep(0), []),
     "set_event": (lambda: DBOS.set_event("k", 1), ["DBOS.setEvent"]),
@@ -96,6 +116,15 @@ ASYNC: Table = {
     ),
     "cancel_workflow": (lambda: DBOS.cancel_workflow_async(OTHER), ["DBOS.cancelWorkflow"]),
     "resume_workflow": (lambda: DBOS.resume_workflow_async(OTHER), ["DBOS.resumeWorkflow"]),
+    "delete_workflow": (lambda: DBOS.delete_workflow_async("nobody"), ["DBOS.deleteWorkflow"]),
+    "fork_workflow": (
+        lambda: DBOS.fork_workflow_async(OTHER, 1),
+        ["DBOS.forkWorkflow", "DBOS.getStatus"],
+    ),
+    "update_workflow_attributes": (
+        lambda: DBOS.update_workflow_attributes_async(OTHER, {"a": 1}),
+        ["DBOS.updateWorkflowAttributes"],
+    ),
     "sleep": (lambda: DBOS.sleep_async(0.001), ["DBOS.sleep"]),
     "set_event": (lambda: DBOS.set_event_async("k", 1), ["DBOS.setEvent"]),
     "get_event": (lambda: DBOS.get_event_async(OTHER, "k", 0), ["DBOS.getEvent", "DBOS.sleep"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -96,6 +96,14 @@ def wait_until(database: psycopg.Connection[Any], condition: str) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while database.execute(f"select {condition}").fetchone() != (True,):
         assert time.monotonic() < deadline, f"never: {condition}"
+        time.sleep(0.005)
+
+
+def eventually(is_true: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
+    """Wait until something is true in this process."""
+    deadline = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.005)
 
 

@@ -12,4 +12,4 @@ begin
 end
 $$;
 
-comment on function pyengine.cancel_workflow is 'Cancels a workflow that has not ended; false if it has ended already. Raises PE404 for an unknown workflow. Role: client.';
+comment on function pyengine.cancel_workflow is 'Cancels a workflow that has not succeeded or failed; true if it is cancelled now, by this call or before. Raises PE404 for an unknown workflow. Role: client.';

@@ -36,8 +36,13 @@ begin
         limit 1
         for update
     )
-    returning m.serialization, m.message into v_message;
+    returning m.serialization, m.message, m.idempotency_key into v_message;
     if found then
+        if v_message.idempotency_key is not null then
+            update pyengine.message_keys k
+            set step_id = receive_message.step_id
+            where k.destination_id = receive_message.workflow_id and k.idempotency_key = v_message.idempotency_key;
+        end if;
         perform pyengine._finish_wait(receive_message.workflow_id, v_attempt, receive_message.step_id, 'DBOS.recv',
             v_message.serialization, v_message.message);
         return query select true, v_message.serialization, v_message.message, null::json, 0.0::double precision;

@@ -60,8 +60,11 @@ begin
         on conflict on constraint message_keys_pkey do nothing
         returning destination_id, idempotency_key
     )
-    insert into pyengine.messages (destination_id, topic, sender_id, sent_at, serialization, message)
-    select r.destination_id, coalesce(r.topic, ''), send_messages.sender_id, pyengine.now(), r.serialization, r.message
+    insert into pyengine.messages (
+        destination_id, topic, sender_id, sent_at, serialization, message, idempotency_key
+    )
+    select r.destination_id, coalesce(r.topic, ''), send_messages.sender_id, pyengine.now(), r.serialization, r.message,
+        r.idempotency_key
     from mail r
     where r.idempotency_key is null
         or exists (

@@ -1,6 +1,11 @@
--- Cancel workflows that have not finished: their runs are refused every further write, and who waits is told.
--- Locks: the workflow rows (no key update, in id order).
-create or replace function pyengine.cancel_workflows(workflow_ids text[])
+-- Cancel workflows that have not succeeded or failed: their runs are refused every further write, their places in
+-- queues are free with the commit, and who waits is told. With cancel_children also what they started, directly and
+-- through others. Answers with the ids that are cancelled now, by this call or before: who is missing had ended, or
+-- does not exist. Locks: the workflow rows (no key update, in id order).
+--
+-- A run can start a child until it is cancelled, and none afterwards. So after a round the families are looked at
+-- once more, for children that were not there before; these few are locked after the others.
+create or replace function pyengine.cancel_workflows(workflow_ids text[], cancel_children boolean default false)
 returns setof text
 language plpgsql
 volatile
@@ -8,36 +13,26 @@ security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
 set enable_seqscan = off
-set enable_hashjoin = off
-set enable_mergejoin = off
 as $$
 declare
-    v_now timestamptz := pyengine.now();
-    v_cancelled text[];
-    v_queue_names text[];
+    v_family text[] := cancel_workflows.workflow_ids;
+    v_known text[] := '{}'::text[];
 begin
-    with wanted as materialized (
-        select distinct i.workflow_id
-        from unnest(cancel_workflows.workflow_ids) i (workflow_id)
-        order by i.workflow_id
-    ), cancelled as (
-        update pyengine.workflows w
-        set status = 'CANCELLED', lease_token = null, deduplication_id = null, delayed_until = null,
-            finished_at = v_now, updated_at = v_now
-        from wanted i
-        where w.workflow_id = i.workflow_id
-            and w.status in ('PENDING', 'ENQUEUED', 'DELAYED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
-        returning w.workflow_id, w.queue_name
-    )
-    select array_agg(c.workflow_id), array_agg(distinct c.queue_name) filter (where c.queue_name is not null)
-    into v_cancelled, v_queue_names
-    from cancelled c;
+    if not cancel_workflows.cancel_children then
+        perform pyengine._cancel_workflows(v_family);
+    end if;
+    while cancel_workflows.cancel_children loop
+        v_family := pyengine._with_children(cancel_workflows.workflow_ids);
+        exit when v_family <@ v_known;
+        perform pyengine._cancel_workflows(array(select f.id from unnest(v_family) f (id) except select unnest(v_known)));
+        v_known := v_family;
+    end loop;
 
-    perform pyengine._end_hibernations(v_cancelled);
-    perform pyengine._wake_ended(v_cancelled, v_queue_names);
-    perform pyengine._warn_owners(v_cancelled);
-    return query select c.id from unnest(v_cancelled) c (id);
+    return query
+    select w.workflow_id::text
+    from pyengine.workflows w
+    where w.workflow_id = any (v_family) and w.status = 'CANCELLED';
 end
 $$;
 
-comment on function pyengine.cancel_workflows is 'Cancels those of the workflows that have not succeeded or failed; returns the ids that it cancelled. Role: client.';
+comment on function pyengine.cancel_workflows is 'Cancels those of the workflows (with cancel_children also all that they started) that have not succeeded or failed; returns the ids that are cancelled now. Role: client.';

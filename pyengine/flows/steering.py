@@ -1,0 +1,146 @@
+"""Changing the course of workflows: cancel, resume, delete, fork, rewind, attributes.
+
+A separate application database has checkpoints of its own. They follow what is done here: `execute` runs a statement
+there and is None when there is no such database.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyengine.database import calls, steering_calls
+from pyengine.database.checkpoints import Checkpoints, Statement
+from pyengine.database.rows import WorkflowRow
+from pyengine.effects import Flow, Invoke
+from pyengine.errors import DBOSNonExistentWorkflowError
+
+_FORKS = uuid.UUID("5a0c6f0e-9c53-4d5f-8f0a-6c1d1f4b7f10")
+
+
+@dataclass(frozen=True, slots=True)
+class ElsewhereStored:
+    """The application's own database, if it is not the engine's: its statements, and what runs one."""
+
+    checkpoints: Checkpoints
+    execute: Callable[[Statement], Any]
+
+    def run(self, statement: Statement) -> Flow[None]:
+        """Run a statement, if there is such a database."""
+        if self.checkpoints.is_separate:
+            yield Invoke(self.execute, (statement,))
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """How a workflow is forked; see `DBOS.fork_workflow`."""
+
+    workflow_id: str
+    start_step: int
+    new_workflow_id: str
+    application_version: str | None = None
+    queue_name: str | None = None
+    partition_key: str | None = None
+    replacement_children: Mapping[str, str] | None = None
+    timeout_ms: float | None = None
+
+
+def cancel(workflow_ids: Sequence[str], *, cancel_children: bool = False) -> Flow[list[str]]:
+    """Cancel workflows: the ids that are cancelled now."""
+    cancelled: list[str] = yield steering_calls.cancel_workflows(
+        workflow_ids=workflow_ids, cancel_children=cancel_children
+    )
+    return cancelled
+
+
+def resume(workflow_ids: Sequence[str], queue_name: str | None) -> Flow[list[str]]:
+    """Resume workflows: the ids that were resumed. A workflow that has succeeded or failed is left alone."""
+    resumed: list[str] = yield steering_calls.resume_workflows(
+        workflow_ids=workflow_ids, queue_name=queue_name, request_token=str(uuid.uuid4())
+    )
+    return resumed
+
+
+def resume_existing(workflow_ids: Sequence[str], queue_name: str | None) -> Flow[list[str]]:
+    """As `resume`, once it is sure that all of them exist.
+
+    Raises:
+        DBOSNonExistentWorkflowError: One does not; none is resumed.
+    """
+    rows: list[WorkflowRow] = yield calls.find_workflows(workflow_ids=workflow_ids)
+    found = {row.workflow_id for row in rows}
+    for workflow_id in workflow_ids:
+        if workflow_id not in found:
+            raise DBOSNonExistentWorkflowError("target", workflow_id)
+    return (yield from resume(workflow_ids, queue_name))
+
+
+def delete(
+    workflow_ids: Sequence[str], elsewhere: ElsewhereStored, *, delete_children: bool = False
+) -> Flow[list[str]]:
+    """Remove workflows whole: the ids that were removed."""
+    removed: list[str] = yield steering_calls.delete_workflows(
+        workflow_ids=workflow_ids, delete_children=delete_children
+    )
+    yield from elsewhere.run(elsewhere.checkpoints.forget([*workflow_ids, *removed], 0))
+    return removed
+
+
+def fork(request: Fork, elsewhere: ElsewhereStored) -> Flow[str]:
+    """Fork a workflow: the new id. The same request repeated finds its fork."""
+    copied = elsewhere.checkpoints.copy(
+        request.workflow_id, request.new_workflow_id, request.start_step
+    )
+    yield from elsewhere.run(copied)
+    children = request.replacement_children
+    ids: list[str] = yield steering_calls.fork_workflow(
+        workflow_id=request.workflow_id,
+        start_step=request.start_step,
+        new_workflow_id=request.new_workflow_id,
+        application_version=request.application_version,
+        queue_name=request.queue_name,
+        partition_key=request.partition_key,
+        replacement_children=None if children is None else json.dumps(dict(children)),
+        timeout_ms=request.timeout_ms,
+        request_token=fork_token(request.workflow_id, request.new_workflow_id),
+    )
+    return ids[0]
+
+
+def fork_token(workflow_id: str, new_workflow_id: str) -> str:
+    """By which a fork is known again: whoever forks the same workflow under the same id means the same fork."""
+    return str(uuid.uuid5(_FORKS, f"{len(workflow_id)}:{workflow_id}:{new_workflow_id}"))
+
+
+def rewind(
+    workflow_id: str,
+    start_step: int,
+    elsewhere: ElsewhereStored,
+    *,
+    application_version: str | None = None,
+    queue_name: str | None = None,
+    partition_key: str | None = None,
+) -> Flow[None]:
+    """Rewind a workflow that has ended. Its checkpoints elsewhere go first: it runs as soon as it is rewound."""
+    if elsewhere.checkpoints.is_separate:
+        rows: list[WorkflowRow] = yield calls.find_workflows(workflow_ids=[workflow_id])
+        if rows and rows[0].finished_at is not None:
+            yield from elsewhere.run(elsewhere.checkpoints.forget([workflow_id], start_step))
+    yield steering_calls.rewind_workflow(
+        workflow_id=workflow_id,
+        start_step=start_step,
+        application_version=application_version,
+        queue_name=queue_name,
+        partition_key=partition_key,
+        request_token=str(uuid.uuid4()),
+    )
+
+
+def update_attributes(workflow_id: str, attributes: str | None, *, merge: bool) -> Flow[None]:
+    """Replace or merge a workflow's attributes."""
+    yield steering_calls.update_workflow_attributes(
+        workflow_id=workflow_id, attributes=attributes, merge=merge
+    )
