@@ -518,6 +518,77 @@ $$;
 COMMENT ON FUNCTION pyengine._bounce(call pyengine.debounce_call) IS 'Puts off the workflow that holds the key of a debounced call; null when there is none.';
 
 
+CREATE FUNCTION pyengine._cancel_workflows(workflow_ids text[]) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+declare
+    v_now timestamptz;
+    v_active text[];
+    v_running text[];
+    v_queue_names text[];
+begin
+    select coalesce(array_agg(w.workflow_id), '{}'), array_agg(w.workflow_id) filter (where w.status = 'PENDING'),
+        array_agg(distinct w.queue_name) filter (where w.queue_name is not null)
+    into v_active, v_running, v_queue_names
+    from (select distinct u.workflow_id from unnest(_cancel_workflows.workflow_ids) u (workflow_id) order by 1) i
+    cross join lateral (
+        select o.workflow_id, o.status, o.queue_name
+        from pyengine.workflows o
+        where o.workflow_id = i.workflow_id
+            and o.status in ('PENDING', 'ENQUEUED', 'DELAYED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
+        for no key update
+    ) w;
+    if v_active = '{}' then
+        return v_active;
+    end if;
+
+    v_now := pyengine.now();
+    update pyengine.workflows w
+    set status = 'CANCELLED', lease_token = null, deduplication_id = null, delayed_until = null,
+        finished_at = v_now, updated_at = v_now
+    where w.workflow_id = any (v_active);
+
+    perform pyengine._end_hibernations(v_active);
+    perform pyengine._wake_ended(v_active, v_queue_names);
+    perform pyengine._warn_owners(v_running);
+    return v_active;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._cancel_workflows(workflow_ids text[]) IS 'Cancels those of the workflows that are active or dead letters; returns the ids that it cancelled.';
+
+
+CREATE FUNCTION pyengine._check_fork(new_workflow_id text, start_step integer, queue_name text, partition_key text, replacement_children json, timeout_ms double precision) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if btrim(_check_fork.new_workflow_id) = '' or octet_length(_check_fork.new_workflow_id) > 512 then
+        raise exception using errcode = 'PE400',
+            message = 'new_workflow_id must have 1 to 512 bytes and not be blank';
+    elsif _check_fork.start_step is null then
+        raise exception using errcode = 'PE400', message = 'start_step must be the number of a step; 1 repeats them all';
+    elsif _check_fork.timeout_ms <= 0 then
+        raise exception using errcode = 'PE400', message = 'timeout_ms must be positive; leave it out for no timeout';
+    elsif _check_fork.replacement_children is not null
+        and json_typeof(_check_fork.replacement_children) <> 'object' then
+        raise exception using errcode = 'PE400',
+            message = 'replacement_children must be a json object of old ids and new ids';
+    end if;
+    perform pyengine._check_place(_check_fork.queue_name, _check_fork.partition_key);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._check_fork(new_workflow_id text, start_step integer, queue_name text, partition_key text, replacement_children json, timeout_ms double precision) IS 'Raises PE400 for arguments that no fork can have.';
+
+
 CREATE FUNCTION pyengine._check_known(workflow_id text) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -578,6 +649,26 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._check_messages(messages json) IS 'Raises PE400 or PE413 for messages that can''t be sent.';
+
+
+CREATE FUNCTION pyengine._check_place(queue_name text, partition_key text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if _check_place.queue_name is not null then
+        perform pyengine._check_queue_name(_check_place.queue_name);
+    elsif _check_place.partition_key is not null then
+        raise exception using errcode = 'PE400', message = 'a partition_key needs a queue_name';
+    end if;
+    if octet_length(_check_place.partition_key) > 512 then
+        raise exception using errcode = 'PE400', message = 'partition_key must have at most 512 bytes';
+    end if;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._check_place(queue_name text, partition_key text) IS 'Raises PE400 for a queue and partition key where no workflow can be put.';
 
 
 CREATE FUNCTION pyengine._check_published(what text, workflow_id text, key text, value json) RETURNS void
@@ -700,6 +791,66 @@ $$;
 COMMENT ON FUNCTION pyengine._claim_due(queue pyengine.queues, executor pyengine.executors, lease_token uuid, claim_limit integer) IS 'Claims hibernated workflows of a queue that are due; returns their ids.';
 
 
+CREATE FUNCTION pyengine._copy_history(source_id text, target_id text, before_step integer, children json) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    insert into pyengine.steps (
+        workflow_id, step_id, name, attempt, child_workflow_id, started_at, completed_at, serialization, output, error
+    )
+    select _copy_history.target_id, s.step_id, s.name, 0,
+        coalesce(_copy_history.children ->> s.child_workflow_id, s.child_workflow_id),
+        s.started_at, s.completed_at, s.serialization, s.output, s.error
+    from pyengine.steps s
+    where s.workflow_id = _copy_history.source_id and s.step_id < _copy_history.before_step;
+
+    insert into pyengine.event_history (workflow_id, key, step_id, serialization, value)
+    select _copy_history.target_id, h.key, h.step_id, h.serialization, h.value
+    from pyengine.event_history h
+    where h.workflow_id = _copy_history.source_id and h.step_id < _copy_history.before_step;
+    perform pyengine._restore_events(_copy_history.target_id);
+
+    insert into pyengine.streams (workflow_id, key, position, step_id, is_end, serialization, value)
+    select _copy_history.target_id, s.key, row_number() over (partition by s.key order by s.position) - 1,
+        s.step_id, s.is_end, s.serialization, s.value
+    from pyengine.streams s
+    where s.workflow_id = _copy_history.source_id and s.step_id < _copy_history.before_step;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._copy_history(source_id text, target_id text, before_step integer, children json) IS 'Copies checkpoints, events and stream values of the steps before one to a fork.';
+
+
+CREATE FUNCTION pyengine._cut_history(workflow_id text, from_step integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    delete from pyengine.steps s
+    where s.workflow_id = _cut_history.workflow_id and s.step_id >= _cut_history.from_step;
+    delete from pyengine.event_history h
+    where h.workflow_id = _cut_history.workflow_id and h.step_id >= _cut_history.from_step;
+    delete from pyengine.events e
+    where e.workflow_id = _cut_history.workflow_id and e.step_id >= _cut_history.from_step;
+    perform pyengine._restore_events(_cut_history.workflow_id);
+    delete from pyengine.streams s
+    where s.workflow_id = _cut_history.workflow_id and s.is_end and s.step_id >= _cut_history.from_step;
+    delete from pyengine.messages m where m.destination_id = _cut_history.workflow_id;
+    delete from pyengine.message_keys k
+    where k.destination_id = _cut_history.workflow_id and (k.step_id is null or k.step_id >= _cut_history.from_step);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._cut_history(workflow_id text, from_step integer) IS 'Removes what a workflow recorded and published from a step on, and its waiting mail.';
+
+
 CREATE FUNCTION pyengine._debounce_call(request json, debounce_key text, period_ms double precision, timeout_ms double precision) RETURNS pyengine.debounce_call
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -766,6 +917,28 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._debounce_call(request json, debounce_key text, period_ms double precision, timeout_ms double precision) IS 'Reads and checks a call of debounce_workflow; raises PE400, PE404 or PE413.';
+
+
+CREATE FUNCTION pyengine._delete_workflows(workflow_ids text[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    delete from pyengine.steps s where s.workflow_id = any (_delete_workflows.workflow_ids);
+    delete from pyengine.messages m where m.destination_id = any (_delete_workflows.workflow_ids);
+    delete from pyengine.message_keys k where k.destination_id = any (_delete_workflows.workflow_ids);
+    delete from pyengine.events e where e.workflow_id = any (_delete_workflows.workflow_ids);
+    delete from pyengine.event_history h where h.workflow_id = any (_delete_workflows.workflow_ids);
+    delete from pyengine.hibernations h where h.workflow_id = any (_delete_workflows.workflow_ids);
+    delete from pyengine.streams s where s.workflow_id = any (_delete_workflows.workflow_ids);
+    delete from pyengine.workflows w where w.workflow_id = any (_delete_workflows.workflow_ids);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._delete_workflows(workflow_ids text[]) IS 'Removes locked workflows with all their steps, messages, events and streams.';
 
 
 CREATE FUNCTION pyengine._depth(queue_name text, count_limit integer) RETURNS bigint
@@ -1903,6 +2076,26 @@ $$;
 COMMENT ON FUNCTION pyengine._request_workflow(request json) IS 'Starts one workflow for others to claim and returns its id, or raises why not.';
 
 
+CREATE FUNCTION pyengine._restore_events(workflow_id text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    insert into pyengine.events (workflow_id, key, step_id, set_at, serialization, value)
+    select distinct on (h.key) h.workflow_id, h.key, h.step_id, pyengine.now(), h.serialization, h.value
+    from pyengine.event_history h
+    where h.workflow_id = _restore_events.workflow_id
+    order by h.key, h.step_id desc
+    on conflict on constraint events_pkey do nothing;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._restore_events(workflow_id text) IS 'Publishes the latest value in the history of each event that is not published.';
+
+
 CREATE FUNCTION pyengine._retry_pause(workflow_id text, attempt_count integer) RETURNS interval
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2346,6 +2539,33 @@ $$;
 COMMENT ON FUNCTION pyengine._window_opens_at(queue pyengine.queues) IS 'When the next start may follow under a queue''s rate limits; null when none of them is used up.';
 
 
+CREATE FUNCTION pyengine._with_children(workflow_ids text[]) RETURNS text[]
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+begin
+    return array(
+        with recursive family as (
+            select i.workflow_id collate "C" as workflow_id
+            from unnest(_with_children.workflow_ids) i (workflow_id)
+            union
+            select c.workflow_id
+            from family f
+            join pyengine.workflows c on c.parent_workflow_id = f.workflow_id
+        )
+        select f.workflow_id from family f
+    );
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._with_children(workflow_ids text[]) IS 'The ids of workflows and of all that they started, directly or not.';
+
+
 CREATE FUNCTION pyengine._work_keys(application_name text, queue_names text[]) RETURNS bigint[]
     LANGUAGE sql STABLE
     AS $$
@@ -2661,48 +2881,38 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.cancel_workflow(workflow_id text) IS 'Cancels a workflow that has not ended; false if it has ended already. Raises PE404 for an unknown workflow. Role: client.';
+COMMENT ON FUNCTION pyengine.cancel_workflow(workflow_id text) IS 'Cancels a workflow that has not succeeded or failed; true if it is cancelled now, by this call or before. Raises PE404 for an unknown workflow. Role: client.';
 
 
-CREATE FUNCTION pyengine.cancel_workflows(workflow_ids text[]) RETURNS SETOF text
+CREATE FUNCTION pyengine.cancel_workflows(workflow_ids text[], cancel_children boolean DEFAULT false) RETURNS SETOF text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
-    SET enable_hashjoin TO 'off'
-    SET enable_mergejoin TO 'off'
     AS $$
 declare
-    v_now timestamptz := pyengine.now();
-    v_cancelled text[];
-    v_queue_names text[];
+    v_family text[] := cancel_workflows.workflow_ids;
+    v_known text[] := '{}'::text[];
 begin
-    with wanted as materialized (
-        select distinct i.workflow_id
-        from unnest(cancel_workflows.workflow_ids) i (workflow_id)
-        order by i.workflow_id
-    ), cancelled as (
-        update pyengine.workflows w
-        set status = 'CANCELLED', lease_token = null, deduplication_id = null, delayed_until = null,
-            finished_at = v_now, updated_at = v_now
-        from wanted i
-        where w.workflow_id = i.workflow_id
-            and w.status in ('PENDING', 'ENQUEUED', 'DELAYED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
-        returning w.workflow_id, w.queue_name
-    )
-    select array_agg(c.workflow_id), array_agg(distinct c.queue_name) filter (where c.queue_name is not null)
-    into v_cancelled, v_queue_names
-    from cancelled c;
+    if not cancel_workflows.cancel_children then
+        perform pyengine._cancel_workflows(v_family);
+    end if;
+    while cancel_workflows.cancel_children loop
+        v_family := pyengine._with_children(cancel_workflows.workflow_ids);
+        exit when v_family <@ v_known;
+        perform pyengine._cancel_workflows(array(select f.id from unnest(v_family) f (id) except select unnest(v_known)));
+        v_known := v_family;
+    end loop;
 
-    perform pyengine._end_hibernations(v_cancelled);
-    perform pyengine._wake_ended(v_cancelled, v_queue_names);
-    perform pyengine._warn_owners(v_cancelled);
-    return query select c.id from unnest(v_cancelled) c (id);
+    return query
+    select w.workflow_id::text
+    from pyengine.workflows w
+    where w.workflow_id = any (v_family) and w.status = 'CANCELLED';
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.cancel_workflows(workflow_ids text[]) IS 'Cancels those of the workflows that have not succeeded or failed; returns the ids that it cancelled. Role: client.';
+COMMENT ON FUNCTION pyengine.cancel_workflows(workflow_ids text[], cancel_children boolean) IS 'Cancels those of the workflows (with cancel_children also all that they started) that have not succeeded or failed; returns the ids that are cancelled now. Role: client.';
 
 
 CREATE FUNCTION pyengine.change_queue(queue_name text, changes json) RETURNS SETOF pyengine.queues
@@ -2926,6 +3136,52 @@ $$;
 COMMENT ON FUNCTION pyengine.delete_queue(queue_name text) IS 'Removes a queue if there is one of that name; its waiting workflows stay. Role: client.';
 
 
+CREATE FUNCTION pyengine.delete_workflows(workflow_ids text[], delete_children boolean DEFAULT false) RETURNS SETOF text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+declare
+    v_wanted text[] := delete_workflows.workflow_ids;
+    v_known text[] := delete_workflows.workflow_ids;
+    v_found text[];
+    v_running text[];
+    v_queue_names text[];
+begin
+    if delete_workflows.delete_children then
+        v_wanted := pyengine._with_children(v_wanted);
+    end if;
+    loop
+        select coalesce(array_agg(w.workflow_id), '{}'), array_agg(w.workflow_id) filter (where w.status = 'PENDING'),
+            array_agg(distinct w.queue_name) filter (where w.queue_name is not null)
+        into v_found, v_running, v_queue_names
+        from (select distinct u.workflow_id from unnest(v_wanted) u (workflow_id) order by 1) i
+        cross join lateral (
+            select o.workflow_id, o.status, o.queue_name
+            from pyengine.workflows o
+            where o.workflow_id = i.workflow_id
+            for update
+        ) w;
+        perform pyengine._warn_owners(v_running);
+        perform pyengine._delete_workflows(v_found);
+        perform pyengine._wake_ended(v_found, v_queue_names);
+        return query select f.id from unnest(v_found) f (id);
+
+        exit when not delete_workflows.delete_children;
+        v_known := v_known || v_wanted;
+        v_wanted := array(select f.id from unnest(pyengine._with_children(v_known)) f (id) except select unnest(v_known));
+        exit when v_wanted = '{}';
+    end loop;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.delete_workflows(workflow_ids text[], delete_children boolean) IS 'Removes workflows (with delete_children also all that they started) with everything that belongs to them, whatever their status; returns the ids that it removed. Role: client.';
+
+
 CREATE FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, positional_args json[] DEFAULT '{}'::json[], named_args json DEFAULT '{}'::json, class_name text DEFAULT NULL::text, config_name text DEFAULT NULL::text, workflow_id text DEFAULT NULL::text, app_version text DEFAULT NULL::text, timeout_ms bigint DEFAULT NULL::bigint, deadline_epoch_ms bigint DEFAULT NULL::bigint, deduplication_id text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, queue_partition_key text DEFAULT NULL::text, authenticated_user text DEFAULT NULL::text, authenticated_roles text DEFAULT NULL::text, delay_until_epoch_ms bigint DEFAULT NULL::bigint, application_name text DEFAULT NULL::text, attributes jsonb DEFAULT NULL::jsonb, max_attempts integer DEFAULT NULL::integer) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3033,6 +3289,7 @@ CREATE TABLE pyengine.workflows (
     output json,
     error json,
     debounce_until timestamp with time zone,
+    request_token uuid,
     CONSTRAINT workflows_attempts_counted CHECK ((attempt_count >= 0)),
     CONSTRAINT workflows_delayed_has_time CHECK (((status <> 'DELAYED'::text) OR (delayed_until IS NOT NULL))),
     CONSTRAINT workflows_finished_has_finished_at CHECK (((finished_at IS NOT NULL) = (status = ANY (ARRAY['SUCCESS'::text, 'ERROR'::text, 'CANCELLED'::text, 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'::text])))),
@@ -3083,6 +3340,9 @@ COMMENT ON COLUMN pyengine.workflows.serialization IS 'Format of inputs, output 
 
 
 COMMENT ON COLUMN pyengine.workflows.debounce_until IS 'Until when calls may put a debounced workflow off, infinity if for ever; null if it is not debounced.';
+
+
+COMMENT ON COLUMN pyengine.workflows.request_token IS 'Random token of the last call that resumed or rewound it: that call repeated changes nothing.';
 
 
 CREATE FUNCTION pyengine.find_workflows(workflow_ids text[]) RETURNS SETOF pyengine.workflows
@@ -3163,6 +3423,63 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine.forget_waits(wait_keys bigint[], channel text) IS 'Removes the waits of a channel for the given keys. Role: client.';
+
+
+CREATE FUNCTION pyengine.fork_workflow(workflow_id text, start_step integer DEFAULT 1, new_workflow_id text DEFAULT NULL::text, application_version text DEFAULT NULL::text, queue_name text DEFAULT NULL::text, partition_key text DEFAULT NULL::text, replacement_children json DEFAULT NULL::json, timeout_ms double precision DEFAULT NULL::double precision, request_token uuid DEFAULT NULL::uuid) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_new_id text := coalesce(fork_workflow.new_workflow_id, pyengine.generate_workflow_id());
+    v_known pyengine.workflows;
+begin
+    perform pyengine._check_fork(
+        v_new_id, fork_workflow.start_step, fork_workflow.queue_name, fork_workflow.partition_key,
+        fork_workflow.replacement_children, fork_workflow.timeout_ms);
+    update pyengine.workflows w set was_forked_from = true where w.workflow_id = fork_workflow.workflow_id;
+    if not found then
+        raise exception using errcode = 'PE404',
+            message = format('there is no workflow %s to fork', fork_workflow.workflow_id),
+            detail = json_build_object('workflow_id', fork_workflow.workflow_id)::text;
+    end if;
+
+    insert into pyengine.workflows (
+        workflow_id, status, name, class_name, config_name, application_name, application_version, version_is_pinned,
+        start_token, max_attempts, queue_name, partition_key, forked_from,
+        authenticated_user, assumed_role, authenticated_roles, attributes, timeout,
+        created_at, updated_at, serialization, inputs
+    )
+    select v_new_id, 'ENQUEUED', o.name, o.class_name, o.config_name, o.application_name,
+        fork_workflow.application_version, fork_workflow.application_version is not null,
+        fork_workflow.request_token, o.max_attempts, fork_workflow.queue_name, fork_workflow.partition_key, o.workflow_id,
+        o.authenticated_user, o.assumed_role, o.authenticated_roles, o.attributes,
+        make_interval(secs => fork_workflow.timeout_ms / 1000), v_now, v_now, o.serialization, o.inputs
+    from pyengine.workflows o
+    where o.workflow_id = fork_workflow.workflow_id
+    on conflict on constraint workflows_pkey do nothing;
+    if not found then
+        select k.* into v_known from pyengine.workflows k where k.workflow_id = v_new_id;
+        if v_known.start_token = fork_workflow.request_token and v_known.forked_from = fork_workflow.workflow_id then
+            return v_new_id;
+        end if;
+        raise exception using errcode = 'PE409',
+            message = format('workflow %s can''t be forked as %s: a workflow with that id exists, choose another',
+                fork_workflow.workflow_id, v_new_id),
+            detail = json_build_object('workflow_id', v_new_id)::text;
+    end if;
+
+    perform pyengine._copy_history(
+        fork_workflow.workflow_id, v_new_id, fork_workflow.start_step, fork_workflow.replacement_children);
+    perform pyengine._wake(array[pyengine.wait_key('work', coalesce(fork_workflow.queue_name, ''))]);
+    return v_new_id;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.fork_workflow(workflow_id text, start_step integer, new_workflow_id text, application_version text, queue_name text, partition_key text, replacement_children json, timeout_ms double precision, request_token uuid) IS 'Starts a new workflow with the inputs of another and the outcomes of its steps before start_step; returns the new id. Idempotent per new_workflow_id and request_token. Role: client.';
 
 
 CREATE FUNCTION pyengine.function_key(name text, class_name text DEFAULT NULL::text, config_name text DEFAULT NULL::text) RETURNS text
@@ -3472,7 +3789,7 @@ COMMENT ON COLUMN pyengine.steps.attempt IS 'The run (workflows.attempt_count) t
 COMMENT ON COLUMN pyengine.steps.child_workflow_id IS 'The workflow that this step started, if it started one.';
 
 
-CREATE FUNCTION pyengine.list_steps(workflow_id text) RETURNS SETOF pyengine.steps
+CREATE FUNCTION pyengine.list_steps(workflow_id text, with_outcome boolean DEFAULT true, row_limit integer DEFAULT NULL::integer, row_offset integer DEFAULT NULL::integer) RETURNS SETOF pyengine.steps
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -3480,15 +3797,20 @@ CREATE FUNCTION pyengine.list_steps(workflow_id text) RETURNS SETOF pyengine.ste
     AS $$
 begin
     return query
-    select s.*
+    select s.workflow_id, s.step_id, s.name, s.attempt, s.child_workflow_id, s.started_at, s.completed_at,
+        s.serialization,
+        case when list_steps.with_outcome then s.output end,
+        case when list_steps.with_outcome then s.error end
     from pyengine.steps s
     where s.workflow_id = list_steps.workflow_id
-    order by s.step_id;
+    order by s.step_id
+    limit list_steps.row_limit
+    offset list_steps.row_offset;
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.list_steps(workflow_id text) IS 'The recorded steps of a workflow, in the order of their numbers. Role: observer.';
+COMMENT ON FUNCTION pyengine.list_steps(workflow_id text, with_outcome boolean, row_limit integer, row_offset integer) IS 'The recorded steps of a workflow, in the order of their numbers. Role: observer.';
 
 
 CREATE FUNCTION pyengine.list_workflows(workflow_ids text[] DEFAULT NULL::text[], statuses text[] DEFAULT NULL::text[], names text[] DEFAULT NULL::text[], application_name text DEFAULT NULL::text, application_versions text[] DEFAULT NULL::text[], executor_names text[] DEFAULT NULL::text[], queue_names text[] DEFAULT NULL::text[], queues_only boolean DEFAULT false, created_from timestamp with time zone DEFAULT NULL::timestamp with time zone, created_to timestamp with time zone DEFAULT NULL::timestamp with time zone, started_from timestamp with time zone DEFAULT NULL::timestamp with time zone, started_to timestamp with time zone DEFAULT NULL::timestamp with time zone, finished_from timestamp with time zone DEFAULT NULL::timestamp with time zone, finished_to timestamp with time zone DEFAULT NULL::timestamp with time zone, authenticated_users text[] DEFAULT NULL::text[], parent_workflow_ids text[] DEFAULT NULL::text[], has_parent boolean DEFAULT NULL::boolean, forked_from text[] DEFAULT NULL::text[], is_fork boolean DEFAULT NULL::boolean, was_forked_from boolean DEFAULT NULL::boolean, schedule_names text[] DEFAULT NULL::text[], id_prefixes text[] DEFAULT NULL::text[], attributes jsonb DEFAULT NULL::jsonb, newest_first boolean DEFAULT false, row_limit integer DEFAULT NULL::integer, row_offset integer DEFAULT NULL::integer) RETURNS SETOF pyengine.workflows
@@ -3727,8 +4049,13 @@ begin
         limit 1
         for update
     )
-    returning m.serialization, m.message into v_message;
+    returning m.serialization, m.message, m.idempotency_key into v_message;
     if found then
+        if v_message.idempotency_key is not null then
+            update pyengine.message_keys k
+            set step_id = receive_message.step_id
+            where k.destination_id = receive_message.workflow_id and k.idempotency_key = v_message.idempotency_key;
+        end if;
         perform pyengine._finish_wait(receive_message.workflow_id, v_attempt, receive_message.step_id, 'DBOS.recv',
             v_message.serialization, v_message.message);
         return query select true, v_message.serialization, v_message.message, null::json, 0.0::double precision;
@@ -4003,7 +4330,7 @@ $$;
 COMMENT ON FUNCTION pyengine.resume_workflow(workflow_id text, queue_name text) IS 'Makes a workflow runnable again from its last step, if it has not succeeded or failed; false if it has. Raises PE404 for an unknown workflow. Role: client.';
 
 
-CREATE FUNCTION pyengine.resume_workflows(workflow_ids text[], queue_name text DEFAULT NULL::text) RETURNS SETOF text
+CREATE FUNCTION pyengine.resume_workflows(workflow_ids text[], queue_name text DEFAULT NULL::text, request_token uuid DEFAULT NULL::uuid) RETURNS SETOF text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -4013,35 +4340,48 @@ CREATE FUNCTION pyengine.resume_workflows(workflow_ids text[], queue_name text D
     AS $$
 declare
     v_resumed text[];
+    v_running text[];
+    v_queue_names text[];
 begin
-    with wanted as materialized (
-        select distinct i.workflow_id
-        from unnest(resume_workflows.workflow_ids) i (workflow_id)
-        order by i.workflow_id
-    ), resumed as (
+    if resume_workflows.queue_name is not null then
+        perform pyengine._check_queue_name(resume_workflows.queue_name);
+    end if;
+    select coalesce(array_agg(w.workflow_id), '{}'), array_agg(w.workflow_id) filter (where w.status = 'PENDING'),
+        array_agg(distinct coalesce(w.queue_name, '')) || coalesce(resume_workflows.queue_name, '')
+    into v_resumed, v_running, v_queue_names
+    from (select distinct u.workflow_id from unnest(resume_workflows.workflow_ids) u (workflow_id) order by 1) i
+    cross join lateral (
+        select o.workflow_id, o.status, o.queue_name
+        from pyengine.workflows o
+        where o.workflow_id = i.workflow_id and o.status not in ('SUCCESS', 'ERROR')
+            and (resume_workflows.request_token is null
+                or o.request_token is distinct from resume_workflows.request_token)
+        for no key update
+    ) w;
+
+    if v_resumed <> '{}' then
         update pyengine.workflows w
-        set status = 'ENQUEUED', lease_token = null, queue_name = resume_workflows.queue_name, attempt_count = 0,
+        set status = 'ENQUEUED', lease_token = null, request_token = resume_workflows.request_token,
+            queue_name = resume_workflows.queue_name, attempt_count = 0,
             partition_key = case when w.queue_name = resume_workflows.queue_name then w.partition_key end,
             is_serial = w.is_serial and w.queue_name = resume_workflows.queue_name is true,
             deduplication_id = null, delayed_until = null, deadline_at = null, started_at = null, finished_at = null,
             updated_at = pyengine.now()
-        from wanted i
-        where w.workflow_id = i.workflow_id and w.status not in ('SUCCESS', 'ERROR')
-        returning w.workflow_id
-    )
-    select array_agg(r.workflow_id) into v_resumed from resumed r;
-
-    perform pyengine._end_hibernations(v_resumed);
-    perform pyengine._warn_owners(v_resumed);
-    if v_resumed is not null then
-        perform pyengine._wake(array[pyengine.wait_key('work', coalesce(resume_workflows.queue_name, ''))]);
+        where w.workflow_id = any (v_resumed);
+        perform pyengine._end_hibernations(v_resumed);
+        perform pyengine._warn_owners(v_running);
+        perform pyengine._wake(array(select pyengine.wait_key('work', n.queue_name) from unnest(v_queue_names) n (queue_name)));
     end if;
-    return query select r.id from unnest(v_resumed) r (id);
+    return query
+    select w.workflow_id::text
+    from pyengine.workflows w
+    where w.workflow_id = any (resume_workflows.workflow_ids)
+        and (w.workflow_id = any (v_resumed) or w.request_token = resume_workflows.request_token);
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.resume_workflows(workflow_ids text[], queue_name text) IS 'Makes those of the workflows that have not succeeded or failed runnable again; returns the ids that it resumed. Role: client.';
+COMMENT ON FUNCTION pyengine.resume_workflows(workflow_ids text[], queue_name text, request_token uuid) IS 'Makes those of the workflows that have not succeeded or failed runnable again; returns the ids that it resumed. Idempotent per request_token. Role: client.';
 
 
 CREATE FUNCTION pyengine.revoke_role(role_name text) RETURNS void
@@ -4064,6 +4404,54 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine.revoke_role(role_name text) IS 'Takes everything in this schema from a login or group. Role: owner.';
+
+
+CREATE FUNCTION pyengine.rewind_workflow(workflow_id text, start_step integer DEFAULT 1, application_version text DEFAULT NULL::text, queue_name text DEFAULT NULL::text, partition_key text DEFAULT NULL::text, request_token uuid DEFAULT NULL::uuid) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_workflow record;
+begin
+    if rewind_workflow.start_step < 1 is not false then
+        raise exception using errcode = 'PE400', message = 'start_step must be at least 1, the first step';
+    end if;
+    perform pyengine._check_place(rewind_workflow.queue_name, rewind_workflow.partition_key);
+    select w.status, w.request_token, w.finished_at
+    into v_workflow
+    from pyengine.workflows w
+    where w.workflow_id = rewind_workflow.workflow_id
+    for no key update;
+    if not found then
+        raise exception using errcode = 'PE404',
+            message = format('there is no workflow %s to rewind', rewind_workflow.workflow_id),
+            detail = json_build_object('workflow_id', rewind_workflow.workflow_id)::text;
+    elsif v_workflow.request_token = rewind_workflow.request_token then
+        return;
+    elsif v_workflow.finished_at is null then
+        raise exception using errcode = 'PE409',
+            message = format('workflow %s is %s: only a workflow that has ended can be rewound, cancel it first',
+                rewind_workflow.workflow_id, v_workflow.status),
+            detail = json_build_object('workflow_id', rewind_workflow.workflow_id)::text;
+    end if;
+
+    perform pyengine._cut_history(rewind_workflow.workflow_id, rewind_workflow.start_step);
+    update pyengine.workflows w
+    set status = 'ENQUEUED', output = null, error = null, attempt_count = 0,
+        request_token = rewind_workflow.request_token,
+        application_version = coalesce(rewind_workflow.application_version, w.application_version),
+        version_is_pinned = w.version_is_pinned or rewind_workflow.application_version is not null,
+        queue_name = rewind_workflow.queue_name, partition_key = rewind_workflow.partition_key, is_serial = false,
+        deadline_at = null, started_at = null, finished_at = null, updated_at = pyengine.now()
+    where w.workflow_id = rewind_workflow.workflow_id;
+    perform pyengine._wake(array[pyengine.wait_key('work', coalesce(rewind_workflow.queue_name, ''))]);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.rewind_workflow(workflow_id text, start_step integer, application_version text, queue_name text, partition_key text, request_token uuid) IS 'Lets a workflow that has ended run again under its id from start_step on; what it recorded and published from there on is removed. Idempotent per request_token. Role: client.';
 
 
 CREATE FUNCTION pyengine.send_message(destination_id text, message json, topic text DEFAULT NULL::text, message_id text DEFAULT NULL::text) RETURNS void
@@ -4131,8 +4519,11 @@ begin
         on conflict on constraint message_keys_pkey do nothing
         returning destination_id, idempotency_key
     )
-    insert into pyengine.messages (destination_id, topic, sender_id, sent_at, serialization, message)
-    select r.destination_id, coalesce(r.topic, ''), send_messages.sender_id, pyengine.now(), r.serialization, r.message
+    insert into pyengine.messages (
+        destination_id, topic, sender_id, sent_at, serialization, message, idempotency_key
+    )
+    select r.destination_id, coalesce(r.topic, ''), send_messages.sender_id, pyengine.now(), r.serialization, r.message,
+        r.idempotency_key
     from mail r
     where r.idempotency_key is null
         or exists (
@@ -4479,6 +4870,36 @@ $$;
 COMMENT ON FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer, heartbeat_seconds double precision) IS 'One maintenance tick of a process: heartbeat, reaping of dead executors, and whether there is work to claim. Role: worker.';
 
 
+CREATE FUNCTION pyengine.update_workflow_attributes(workflow_id text, attributes jsonb, merge boolean DEFAULT false) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    if jsonb_typeof(update_workflow_attributes.attributes) <> 'object' then
+        raise exception using errcode = 'PE400', message = 'attributes must be a json object';
+    elsif update_workflow_attributes.merge and update_workflow_attributes.attributes is null then
+        raise exception using errcode = 'PE400', message = 'attributes must be given to be merged: null has nothing to merge';
+    elsif octet_length(update_workflow_attributes.attributes::text) > pyengine._payload_limit() then
+        raise exception using errcode = 'PE413',
+            message = format('the attributes of workflow %s take %s bytes, more than the limit of %s bytes (max_payload_bytes)',
+                update_workflow_attributes.workflow_id, octet_length(update_workflow_attributes.attributes::text),
+                pyengine._payload_limit());
+    end if;
+    update pyengine.workflows w
+    set attributes = case when update_workflow_attributes.merge
+            then coalesce(w.attributes, '{}') || update_workflow_attributes.attributes
+            else update_workflow_attributes.attributes end,
+        updated_at = pyengine.now()
+    where w.workflow_id = update_workflow_attributes.workflow_id;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.update_workflow_attributes(workflow_id text, attributes jsonb, merge boolean) IS 'Replaces or merges the attributes of a workflow. Role: client.';
+
+
 CREATE FUNCTION pyengine.wait_key(kind text, id text, name text DEFAULT ''::text) RETURNS bigint
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -4549,11 +4970,15 @@ COMMENT ON COLUMN pyengine.hibernations.due_at IS 'When the workflow is to be re
 
 CREATE TABLE pyengine.message_keys (
     destination_id text NOT NULL COLLATE pg_catalog."C",
-    idempotency_key text NOT NULL COLLATE pg_catalog."C"
+    idempotency_key text NOT NULL COLLATE pg_catalog."C",
+    step_id integer
 );
 
 
 COMMENT ON TABLE pyengine.message_keys IS 'Idempotency keys of messages, each within its receiver.';
+
+
+COMMENT ON COLUMN pyengine.message_keys.step_id IS 'The step of the receiver that took the message; null while it waits.';
 
 
 CREATE TABLE pyengine.messages (
@@ -4563,7 +4988,8 @@ CREATE TABLE pyengine.messages (
     sender_id text COLLATE pg_catalog."C",
     sent_at timestamp with time zone NOT NULL,
     serialization text NOT NULL,
-    message json
+    message json,
+    idempotency_key text COLLATE pg_catalog."C"
 );
 
 
@@ -4574,6 +5000,9 @@ COMMENT ON COLUMN pyengine.messages.topic IS 'Mail of one topic is received in o
 
 
 COMMENT ON COLUMN pyengine.messages.message_id IS 'Order of sending: one sender''s messages have growing numbers.';
+
+
+COMMENT ON COLUMN pyengine.messages.idempotency_key IS 'The key it was sent with, to note in message_keys who received it.';
 
 
 ALTER TABLE pyengine.messages ALTER COLUMN message_id ADD GENERATED ALWAYS AS IDENTITY (
@@ -4731,6 +5160,9 @@ CREATE INDEX workflows_claimable_idx ON pyengine.workflows USING btree (queue_na
 CREATE INDEX workflows_created_idx ON pyengine.workflows USING btree (created_at);
 
 
+CREATE INDEX workflows_deadline_idx ON pyengine.workflows USING btree (deadline_at) WHERE ((deadline_at IS NOT NULL) AND (finished_at IS NULL));
+
+
 CREATE UNIQUE INDEX workflows_deduplication_idx ON pyengine.workflows USING btree (deduplication_id, queue_name) NULLS NOT DISTINCT WHERE (deduplication_id IS NOT NULL);
 
 
@@ -4741,6 +5173,9 @@ CREATE INDEX workflows_forked_from_idx ON pyengine.workflows USING btree (forked
 
 
 CREATE INDEX workflows_keyed_claimable_idx ON pyengine.workflows USING btree (queue_name, is_serial, priority, created_at, workflow_id) WHERE ((status = 'ENQUEUED'::text) AND (partition_key IS NOT NULL));
+
+
+CREATE INDEX workflows_parent_idx ON pyengine.workflows USING btree (parent_workflow_id, created_at) WHERE (parent_workflow_id IS NOT NULL);
 
 
 CREATE INDEX workflows_partition_claimable_idx ON pyengine.workflows USING btree (queue_name, partition_key, priority, created_at, workflow_id) WHERE ((status = 'ENQUEUED'::text) AND (partition_key IS NOT NULL));
@@ -4773,10 +5208,19 @@ REVOKE ALL ON FUNCTION pyengine._await_keys(wait_keys bigint[], channel text) FR
 REVOKE ALL ON FUNCTION pyengine._bounce(call pyengine.debounce_call) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._cancel_workflows(workflow_ids text[]) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._check_fork(new_workflow_id text, start_step integer, queue_name text, partition_key text, replacement_children json, timeout_ms double precision) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._check_known(workflow_id text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._check_messages(messages json) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._check_place(queue_name text, partition_key text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._check_published(what text, workflow_id text, key text, value json) FROM PUBLIC;
@@ -4788,7 +5232,16 @@ REVOKE ALL ON FUNCTION pyengine._check_queue_name(queue_name text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._claim_due(queue pyengine.queues, executor pyengine.executors, lease_token uuid, claim_limit integer) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._copy_history(source_id text, target_id text, before_step integer, children json) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._cut_history(workflow_id text, from_step integer) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._debounce_call(request json, debounce_key text, period_ms double precision, timeout_ms double precision) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._delete_workflows(workflow_ids text[]) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._depth(queue_name text, count_limit integer) FROM PUBLIC;
@@ -4902,6 +5355,9 @@ REVOKE ALL ON FUNCTION pyengine._renew_grants() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._request_workflow(request json) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._restore_events(workflow_id text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._retry_pause(workflow_id text, attempt_count integer) FROM PUBLIC;
 
 
@@ -4962,6 +5418,9 @@ REVOKE ALL ON FUNCTION pyengine._warn_owners(workflow_ids text[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._window_opens_at(queue pyengine.queues) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._with_children(workflow_ids text[]) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._work_keys(application_name text, queue_names text[]) FROM PUBLIC;
 
 
@@ -4986,7 +5445,7 @@ REVOKE ALL ON FUNCTION pyengine.await_workflows(workflow_ids text[], channel tex
 REVOKE ALL ON FUNCTION pyengine.cancel_workflow(workflow_id text) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine.cancel_workflows(workflow_ids text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine.cancel_workflows(workflow_ids text[], cancel_children boolean) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.change_queue(queue_name text, changes json) FROM PUBLIC;
@@ -5007,6 +5466,9 @@ REVOKE ALL ON FUNCTION pyengine.debounce_workflow(request json, debounce_key tex
 REVOKE ALL ON FUNCTION pyengine.delete_queue(queue_name text) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.delete_workflows(workflow_ids text[], delete_children boolean) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, positional_args json[], named_args json, class_name text, config_name text, workflow_id text, app_version text, timeout_ms bigint, deadline_epoch_ms bigint, deduplication_id text, priority integer, queue_partition_key text, authenticated_user text, authenticated_roles text, delay_until_epoch_ms bigint, application_name text, attributes jsonb, max_attempts integer) FROM PUBLIC;
 
 
@@ -5020,6 +5482,9 @@ REVOKE ALL ON FUNCTION pyengine.finish_workflows(requests json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.forget_waits(wait_keys bigint[], channel text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.fork_workflow(workflow_id text, start_step integer, new_workflow_id text, application_version text, queue_name text, partition_key text, replacement_children json, timeout_ms double precision, request_token uuid) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.function_key(name text, class_name text, config_name text) FROM PUBLIC;
@@ -5055,7 +5520,7 @@ REVOKE ALL ON FUNCTION pyengine.list_migrations() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine.list_queues(application_name text, queue_names text[]) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine.list_steps(workflow_id text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine.list_steps(workflow_id text, with_outcome boolean, row_limit integer, row_offset integer) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.list_workflows(workflow_ids text[], statuses text[], names text[], application_name text, application_versions text[], executor_names text[], queue_names text[], queues_only boolean, created_from timestamp with time zone, created_to timestamp with time zone, started_from timestamp with time zone, started_to timestamp with time zone, finished_from timestamp with time zone, finished_to timestamp with time zone, authenticated_users text[], parent_workflow_ids text[], has_parent boolean, forked_from text[], is_fork boolean, was_forked_from boolean, schedule_names text[], id_prefixes text[], attributes jsonb, newest_first boolean, row_limit integer, row_offset integer) FROM PUBLIC;
@@ -5100,10 +5565,13 @@ REVOKE ALL ON FUNCTION pyengine.resume_queue(queue_name text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine.resume_workflow(workflow_id text, queue_name text) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine.resume_workflows(workflow_ids text[], queue_name text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine.resume_workflows(workflow_ids text[], queue_name text, request_token uuid) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.revoke_role(role_name text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.rewind_workflow(workflow_id text, start_step integer, application_version text, queue_name text, partition_key text, request_token uuid) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.send_message(destination_id text, message json, topic text, message_id text) FROM PUBLIC;
@@ -5134,6 +5602,9 @@ REVOKE ALL ON FUNCTION pyengine.start_workflows(requests json, executor_id bigin
 
 
 REVOKE ALL ON FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer, heartbeat_seconds double precision) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.update_workflow_attributes(workflow_id text, attributes jsonb, merge boolean) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.wait_key(kind text, id text, name text) FROM PUBLIC;

@@ -48,4 +48,4 @@ begin
 end
 $$;
 
-comment on function pyengine.delete_workflows is 'Removes workflows (with delete_children also all that they started) with everything that belongs to them, whatever their status; returns the ids that it removed. Role: admin.';
+comment on function pyengine.delete_workflows is 'Removes workflows (with delete_children also all that they started) with everything that belongs to them, whatever their status; returns the ids that it removed. Role: client.';

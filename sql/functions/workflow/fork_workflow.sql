@@ -25,7 +25,7 @@ set enable_seqscan = off
 as $$
 declare
     v_now timestamptz := pyengine.now();
-    v_new_id text := coalesce(fork_workflow.new_workflow_id, gen_random_uuid()::text);
+    v_new_id text := coalesce(fork_workflow.new_workflow_id, pyengine.generate_workflow_id());
     v_known pyengine.workflows;
 begin
     perform pyengine._check_fork(
