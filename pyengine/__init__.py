@@ -29,6 +29,7 @@ from pyengine.serialization import (
     register_type,
 )
 from pyengine.status import StepInfo, WorkflowStatus, WorkflowStatusString
+from pyengine.versions import VersionInfo
 
 run_dbos_database_migrations = DBOS.migrate
 
@@ -51,6 +52,7 @@ __all__ = [
     "StepInfo",
     "StepOptions",
     "StepReservation",
+    "VersionInfo",
     "WorkflowHandle",
     "WorkflowHandleAsync",
     "WorkflowIDReusePolicy",

@@ -26,6 +26,7 @@ from pyengine.schema import EngineRole
 from pyengine.statements import sql_step
 from pyengine.steering import Steering
 from pyengine.transactions import require_transaction, transaction
+from pyengine.versions import Versions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -92,7 +93,9 @@ class _Properties(type):
         return get_runtime("DBOS.executor_id").engine.options.executor_name
 
 
-class DBOS(Listing, Management, Messaging, Publishing, Queueing, Steering, metaclass=_Properties):
+class DBOS(
+    Listing, Management, Messaging, Publishing, Queueing, Steering, Versions, metaclass=_Properties
+):
     """The engine of this process.
 
     Args:

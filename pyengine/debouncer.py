@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import replace
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from pyengine.context import current_options, take_chosen_id
@@ -146,15 +145,11 @@ class Debouncer(Generic[P, R]):
             kwargs,
             Placement(self._queue_name),
             tag=tag,
-            app_version=app_version,
+            runners=runtime.runners(app_version, self._application_name),
             chosen=take_chosen_id(),
             step_count=2,
         )
-        request = prepared.request
-        if self._application_name is not None:
-            application = replace(request.application, name=self._application_name)
-            request = replace(request, application=application)
-        return debounce_workflow(request, debounce, prepared.parent, prepared.step_id)
+        return debounce_workflow(prepared.request, debounce, prepared.parent, prepared.step_id)
 
     def _target(self, runtime: Runtime) -> tuple[Target, str | None]:
         if self._application_name not in (None, runtime.application.name):

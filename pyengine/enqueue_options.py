@@ -17,7 +17,7 @@ from pyengine.context import (
 )
 from pyengine.errors import DBOSException
 from pyengine.execution import Runtime
-from pyengine.flows.workflows import Placement, Target
+from pyengine.flows.workflows import Placement, Runners, Target
 from pyengine.preparation import Prepared
 from pyengine.runs import Identity
 
@@ -32,6 +32,9 @@ class _Required(TypedDict):
 
 class EnqueueOptions(_Required, total=False):
     """What to enqueue, where, and how; a key that is None counts as unset.
+
+    Without `app_version` the latest version of the application runs it; `application_name` is the calling
+    application if it is not given.
 
     `delay_seconds` and `workflow_timeout` are seconds; the others are as in `SetEnqueueOptions`, `SetWorkflowID`,
     `SetWorkflowTimeout`, `SetWorkflowAttributes` and `DBOS.workflow`.
@@ -93,13 +96,17 @@ def prepare_by_options(
         kwargs,
         placement_of(given["queue_name"], choice),
         tag=runtime.codec.tag_for(given.get("serialization_type")),
-        app_version=choice.app_version,
         chosen=chosen,
         identity=identity,
         timeout_ms=timeout_in_ms("workflow_timeout", given["workflow_timeout"])
         if "workflow_timeout" in given
         else None,
         attributes=encode_attributes(given.get("attributes")),
+        runners=Runners(
+            given.get("application_name", runtime.application.name),
+            choice.app_version,
+            version_is_pinned=choice.app_version is not None,
+        ),
     )
 
 

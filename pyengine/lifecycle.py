@@ -14,9 +14,10 @@ from pyengine import schema as engine_schema
 from pyengine.config import DBOSConfig, Settings
 from pyengine.context import current_scope
 from pyengine.current import find_runtime, set_runtime
-from pyengine.database import calls
+from pyengine.database import calls, version_calls
 from pyengine.database.checkpoints import Checkpoints
 from pyengine.database.connections import ConnectionOptions
+from pyengine.database.rows import VersionRow
 from pyengine.errors import DBOSException, DBOSInitializationError
 from pyengine.execution import Runtime
 from pyengine.flows.workflows import Application
@@ -100,7 +101,31 @@ def _prepare_engine(settings: Settings, runtime: Runtime) -> None:
     if settings.max_payload_bytes != _DEFAULT_MAX_PAYLOAD_BYTES:
         size = settings.max_payload_bytes
         runtime.engine.gateway.run(calls.set_max_payload_bytes(max_payload_bytes=size))
+    _register_version(runtime)
     declared.register_all(runtime)
+
+
+def _register_version(runtime: Runtime) -> None:
+    """Make the version known; an old one may run, but its processes should not wonder why they get no new work."""
+    application, gateway = runtime.application, runtime.engine.gateway
+    gateway.run(
+        version_calls.register_application_version(
+            application_name=application.name,
+            version_name=application.version,
+            is_pinned=application.version_is_pinned,
+        )
+    )
+    call = version_calls.list_application_versions(application_name=application.name)
+    latest: VersionRow = gateway.run(call)[0]
+    if latest.version_name != application.version:
+        _logger.warning(
+            "version %s of %s is not the latest one, which is %s: that one runs schedules and whatever was enqueued "
+            "without a version. To go back to this version, call DBOS.set_latest_application_version(%r)",
+            application.version,
+            application.name,
+            latest.version_name,
+            application.version,
+        )
 
 
 def destroy(timeout: float, *, destroy_registry: bool) -> None:

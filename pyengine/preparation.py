@@ -17,7 +17,7 @@ from pyengine.context import (
     take_chosen_id,
 )
 from pyengine.errors import DBOSException
-from pyengine.flows.workflows import Application, Placement, StartRequest, Target
+from pyengine.flows.workflows import Application, Placement, Runners, StartRequest, Target
 from pyengine.registry import RegisteredWorkflow, Registry
 from pyengine.runs import Identity, WorkflowRun
 from pyengine.serialization import Codec
@@ -67,8 +67,8 @@ class Preparation:
             kwargs,
             placement,
             tag=workflow.serialization,
-            app_version=app_version,
             chosen=chosen,
+            runners=self.runners(app_version),
             is_independent=is_independent,
         )
         return replace(prepared, body=_body(workflow, prepared.run, args, kwargs))
@@ -81,18 +81,19 @@ class Preparation:
         placement: Placement | None,
         *,
         tag: str | None = None,
-        app_version: str | None = None,
         chosen: ChosenID | None = None,
         identity: Identity | None = None,
         timeout_ms: float | None = None,
         attributes: str | None = None,
+        runners: Runners | None = None,
         is_independent: bool = False,
         step_count: int = 1,
     ) -> Prepared:
         """As `prepare`, for a function that need not be registered here.
 
         An independent workflow is no child of the calling one, whose steps may start it too. A start that takes
-        several step numbers is the last of them.
+        several step numbers is the last of them. The `runners` are those of the calling application if they are not
+        given.
         """
         parent = None if is_independent else _starting_run(target.name)
         tag = tag or self.codec.default_tag
@@ -102,7 +103,7 @@ class Preparation:
         request = StartRequest(
             workflow_id=_workflow_id(chosen, parent, step_id),
             target=target,
-            application=self._application(app_version),
+            application=runners or self.application,
             inputs=inputs,
             serialization=tag,
             lease_token=None if placement is not None else str(uuid.uuid4()),
@@ -122,11 +123,12 @@ class Preparation:
         )
         return Prepared(request, run, _no_body, parent, step_id)
 
-    def _application(self, version: str | None) -> Application:
-        """The application as the starter: a version that was asked for is pinned."""
-        if version is None:
+    def runners(self, version: str | None, application_name: str | None = None) -> Runners:
+        """Those of this or another application; a version that was asked for is pinned."""
+        if application_name in (None, self.application.name) and version is None:
             return self.application
-        return replace(self.application, version=version, version_is_pinned=True)
+        name = application_name or self.application.name
+        return Runners(name, version, version_is_pinned=version is not None)
 
 
 def _starting_run(name: str) -> WorkflowRun | None:

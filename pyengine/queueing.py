@@ -58,7 +58,9 @@ class Queueing:
             limiter: As for `Queue`.
             polling_interval_sec: As for `Queue`.
             max_depth: As for `Queue`.
-            on_conflict: "never_update" leaves a registered queue as it is; the others change it.
+            on_conflict: For a queue that is registered already. "update_if_latest_version" changes its limits if
+                this process runs the latest version of the application, so that during a deploy the old
+                processes don't undo what the new ones say; "always_update" and "never_update" do as they say.
             concurrency: Another name for `global_concurrency`.
 
         Raises:

@@ -360,7 +360,8 @@ def register(runtime: Runtime, name: str, limits: QueueLimits, on_conflict: OnCo
     return queue_calls.register_queue(
         queue_name=name,
         application_name=runtime.application.name,
-        on_conflict="never_update" if on_conflict == "never_update" else "always_update",
+        application_version=runtime.application.version,
+        on_conflict=on_conflict,
         limits=limits.parameters(),
     )
 

@@ -17,14 +17,21 @@ from psycopg import pq
 
 from pyengine import WorkflowStatusString, listing
 from pyengine._errorbase import BY_SQLSTATE
-from pyengine.database import calls, message_calls, queue_calls, rows, steering_calls
+from pyengine.database import (
+    calls,
+    message_calls,
+    queue_calls,
+    rows,
+    steering_calls,
+    version_calls,
+)
 from pyengine.database.calls import BATCHES, Call, Write
 from pyengine.queue_limits import QueueLimits
 from pyengine.schema import sql_root
 
 Connection = psycopg.Connection[Any]
 
-MODULES: Sequence[ModuleType] = (calls, queue_calls, message_calls, steering_calls)
+MODULES: Sequence[ModuleType] = (calls, queue_calls, message_calls, steering_calls, version_calls)
 
 # Public functions that no part of the library calls by a `Call`, and who does.
 SQL_ONLY = {

@@ -55,12 +55,18 @@ def debounce_workflow(
 
 
 def register_queue(
-    *, queue_name: str, application_name: str, on_conflict: str, limits: Mapping[str, object]
+    *,
+    queue_name: str,
+    application_name: str,
+    application_version: str,
+    on_conflict: str,
+    limits: Mapping[str, object],
 ) -> Call[rows.QueueRow]:
     """Register a queue; `limits` has the names of the SQL function's parameters."""
     arguments: dict[str, object] = {
         "queue_name": queue_name,
         "application_name": application_name,
+        "application_version": application_version,
         "on_conflict": on_conflict,
     }
     return Call("register_queue", {**arguments, **limits}, rows.QueueRow)

@@ -221,6 +221,18 @@ class QueueRow:
 
 
 @dataclass(frozen=True, slots=True)
+class VersionRow:
+    """A version of an application."""
+
+    version_name: str
+    version_id: UUID
+    application_name: str
+    is_pinned: bool
+    version_timestamp: datetime
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class StepRow:
     """One recorded step."""
 

@@ -57,12 +57,19 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Application:
-    """The application that starts workflows."""
+class Runners:
+    """The processes that may run a workflow: of an application; without a version those of its latest."""
 
     name: str
-    version: str
+    version: str | None
     version_is_pinned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Application(Runners):
+    """The application that starts workflows."""
+
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +102,7 @@ class StartRequest:
 
     workflow_id: str
     target: Target
-    application: Application
+    application: Runners
     inputs: str
     serialization: str
     lease_token: str | None

@@ -51,11 +51,12 @@ def queue(session: Session, name: str, **limits: object) -> None:
 def request(
     queue_name: str | None, workflow_id: str | None = None, **keys: object
 ) -> dict[str, Any]:
-    """The document of an enqueue."""
+    """The document of an enqueue; any version may run it."""
     return {
         "workflow_id": workflow_id or str(uuid.uuid4()),
         "name": FUNCTION,
         "application_name": "app",
+        "application_version": "0",
         "serialization": "json",
         "inputs": {},
         "queue_name": queue_name,

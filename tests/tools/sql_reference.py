@@ -30,6 +30,8 @@ TOPICS = {
     "event": "Events",
     "stream": "Streams",
     "hibernation": "Hibernation",
+    "schedule": "Schedules",
+    "version": "Application versions",
     "executor": "Executors",
     "base": "Basics",
     "admin": "Administration",

@@ -24,6 +24,10 @@ declare
     v_now timestamptz := pyengine.now();
     v_executor_id bigint;
 begin
+    perform pyengine.register_application_version(
+        application_name => register_executor.application_name,
+        version_name => register_executor.application_version,
+        is_pinned => register_executor.version_is_pinned);
     insert into pyengine.executors as e (
         name, application_name, application_version, version_is_pinned, functions, host, process_id, channel,
         lease_duration, started_at, heartbeat_at, session_pid, session_at

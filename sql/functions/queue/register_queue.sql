@@ -1,4 +1,5 @@
--- Register a queue, or change it. on_conflict: always_update overwrites the limits, never_update leaves them.
+-- Register a queue, or change it. on_conflict: always_update overwrites the limits, never_update leaves them,
+-- update_if_latest_version overwrites them if application_version is the latest of the application.
 -- Locks: the queue row.
 create or replace function pyengine.register_queue(
     queue_name text,
@@ -13,7 +14,8 @@ create or replace function pyengine.register_queue(
     partition_limiter_period_seconds double precision default null,
     polling_interval_seconds double precision default 1,
     max_depth int default null,
-    on_conflict text default 'always_update'
+    on_conflict text default 'always_update',
+    application_version text default null
 )
 returns setof pyengine.queues
 language plpgsql
@@ -24,24 +26,23 @@ as $$
 declare
     v_now timestamptz := pyengine.now();
     v_owner text;
+    v_updates boolean := pyengine._updates(
+        register_queue.on_conflict, register_queue.application_name, register_queue.application_version);
 begin
     perform pyengine._check_queue_name(register_queue.queue_name);
-    if register_queue.on_conflict not in ('always_update', 'never_update') then
-        raise exception using errcode = 'PE400',
-            message = format('on_conflict is %s: use always_update or never_update', register_queue.on_conflict);
-    end if;
 
     insert into pyengine.queues (queue_name, application_name, created_at, updated_at)
     values (register_queue.queue_name, register_queue.application_name, v_now, v_now)
     on conflict on constraint queues_pkey do nothing;
-    if found or register_queue.on_conflict = 'always_update' then
-        select q.application_name into v_owner
-        from pyengine.queues q where q.queue_name = register_queue.queue_name for no key update;
-        if v_owner <> register_queue.application_name then
-            raise exception using errcode = 'PE409',
-                message = format('queue %s belongs to application %s', register_queue.queue_name, v_owner),
-                detail = json_build_object('queue_name', register_queue.queue_name)::text;
-        end if;
+    v_updates := v_updates or found;
+    select q.application_name into v_owner
+    from pyengine.queues q where q.queue_name = register_queue.queue_name for no key update;
+    if v_owner <> register_queue.application_name then
+        raise exception using errcode = 'PE409',
+            message = format('queue %s belongs to application %s', register_queue.queue_name, v_owner),
+            detail = json_build_object('queue_name', register_queue.queue_name)::text;
+    end if;
+    if v_updates then
         update pyengine.queues q
         set worker_concurrency = register_queue.worker_concurrency,
             concurrency = register_queue.concurrency,
