@@ -1352,6 +1352,40 @@ $$;
 COMMENT ON FUNCTION pyengine._key_room(queue pyengine.queues, executor pyengine.executors, partition_key text, is_serial boolean) IS 'How many workflows of a partition key may start now.';
 
 
+CREATE TABLE pyengine.application_versions (
+    version_name text NOT NULL COLLATE pg_catalog."C",
+    version_id uuid NOT NULL,
+    application_name text NOT NULL,
+    is_pinned boolean NOT NULL,
+    version_timestamp timestamp with time zone NOT NULL,
+    created_at timestamp with time zone NOT NULL
+)
+WITH (fillfactor='50');
+
+
+COMMENT ON TABLE pyengine.application_versions IS 'Versions of applications; of an application the one with the highest version_timestamp is the latest.';
+
+
+COMMENT ON COLUMN pyengine.application_versions.is_pinned IS 'True when the user named the version: then only its processes run its workflows.';
+
+
+COMMENT ON COLUMN pyengine.application_versions.version_timestamp IS 'When the version was first seen, or was last made the latest.';
+
+
+CREATE FUNCTION pyengine._latest_version(application_name text) RETURNS pyengine.application_versions
+    LANGUAGE sql STABLE
+    AS $$
+    select v
+    from pyengine.application_versions v
+    where v.application_name = _latest_version.application_name
+    order by v.version_timestamp desc, v.version_name
+    limit 1
+$$;
+
+
+COMMENT ON FUNCTION pyengine._latest_version(application_name text) IS 'The latest version of an application.';
+
+
 CREATE FUNCTION pyengine._lease_workflows(workflow_ids text[], executor_id bigint, lease_token uuid) RETURNS text[]
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1509,6 +1543,8 @@ CREATE FUNCTION pyengine._may_run(executor pyengine.executors, application_name 
     AS $$
     select (application_name is null or application_name = (executor).application_name)
         and (not version_is_pinned or application_version = (executor).application_version)
+        and (application_version is not null or not (executor).version_is_pinned
+            or (executor).application_version = (pyengine._latest_version((executor).application_name)).version_name)
         and pyengine.function_key(name, class_name, config_name) = any ((executor).functions)
 $$;
 
@@ -2399,6 +2435,33 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._step_requests(requests json) IS 'The rows of a record_steps request, each with the code of what is wrong with it, if anything.';
+
+
+CREATE FUNCTION pyengine._updates(on_conflict text, application_name text, application_version text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_latest pyengine.application_versions;
+begin
+    if _updates.on_conflict in ('always_update', 'never_update') then
+        return _updates.on_conflict = 'always_update';
+    elsif _updates.on_conflict is distinct from 'update_if_latest_version' then
+        raise exception using errcode = 'PE400', message = format(
+            'on_conflict is %s: use always_update, never_update or update_if_latest_version', _updates.on_conflict);
+    elsif num_nulls(_updates.application_name, _updates.application_version) > 0 then
+        raise exception using errcode = 'PE400',
+            message = 'update_if_latest_version needs an application_name and its application_version';
+    end if;
+    v_latest := pyengine._latest_version(_updates.application_name);
+    return v_latest.version_name is null or v_latest.version_name = _updates.application_version;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._updates(on_conflict text, application_name text, application_version text) IS 'Whether a registration changes what is registered already; raises PE400 for an unknown on_conflict.';
 
 
 CREATE FUNCTION pyengine._wait_deadline(workflow_id text, attempt integer, step_id integer, timeout_ms double precision) RETURNS double precision
@@ -3682,6 +3745,24 @@ $$;
 COMMENT ON FUNCTION pyengine.leave_executor(executor_id bigint) IS 'Ends an executor and gives its unfinished workflows back; returns how many. Role: worker.';
 
 
+CREATE FUNCTION pyengine.list_application_versions(application_name text DEFAULT NULL::text) RETURNS SETOF pyengine.application_versions
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return query
+    select v.*
+    from pyengine.application_versions v
+    where list_application_versions.application_name is null
+        or v.application_name = list_application_versions.application_name
+    order by v.version_timestamp desc, v.version_name;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.list_application_versions(application_name text) IS 'Versions of an application or of all, the latest first. Role: observer.';
+
+
 CREATE FUNCTION pyengine.list_events(workflow_id text) RETURNS SETOF pyengine.events
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4166,6 +4247,54 @@ $$;
 COMMENT ON FUNCTION pyengine.record_steps(requests json) IS 'Records a json array of step outcomes in one commit, each under the lease of its run; answers only for those that it did not store. Role: worker.';
 
 
+CREATE FUNCTION pyengine.register_application_version(application_name text, version_name text, is_pinned boolean DEFAULT true) RETURNS SETOF pyengine.application_versions
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_owner text;
+begin
+    if btrim(coalesce(register_application_version.version_name, '')) = ''
+        or btrim(coalesce(register_application_version.application_name, '')) = '' then
+        raise exception using errcode = 'PE400',
+            message = 'version_name and application_name must not be null or blank';
+    end if;
+    select v.application_name
+    into v_owner
+    from pyengine.application_versions v
+    where v.version_name = register_application_version.version_name
+        and v.application_name <> register_application_version.application_name
+        and v.version_name <> 'PATCHING_ENABLED';
+    if found then
+        raise exception using errcode = 'PE409',
+            message = format('version %s belongs to application %s: give this application another application_version',
+                register_application_version.version_name, v_owner),
+            detail = json_build_object('version_name', register_application_version.version_name)::text;
+    end if;
+
+    insert into pyengine.application_versions (
+        version_name, version_id, application_name, is_pinned, version_timestamp, created_at
+    ) values (
+        register_application_version.version_name, gen_random_uuid(), register_application_version.application_name,
+        coalesce(register_application_version.is_pinned, true), v_now, v_now
+    )
+    on conflict on constraint application_versions_pkey do nothing;
+
+    return query
+    select v.*
+    from pyengine.application_versions v
+    where v.version_name = register_application_version.version_name
+        and v.application_name = register_application_version.application_name;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.register_application_version(application_name text, version_name text, is_pinned boolean) IS 'Makes a version of an application known, the first time as its latest, and returns it; raises PE409 if another application has it. Role: worker.';
+
+
 CREATE FUNCTION pyengine.register_executor(name text, application_name text, application_version text, version_is_pinned boolean, functions text[], channel text, lease_seconds double precision, session_pid integer DEFAULT NULL::integer, host text DEFAULT NULL::text, process_id integer DEFAULT NULL::integer) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4174,6 +4303,10 @@ declare
     v_now timestamptz := pyengine.now();
     v_executor_id bigint;
 begin
+    perform pyengine.register_application_version(
+        application_name => register_executor.application_name,
+        version_name => register_executor.application_version,
+        is_pinned => register_executor.version_is_pinned);
     insert into pyengine.executors as e (
         name, application_name, application_version, version_is_pinned, functions, host, process_id, channel,
         lease_duration, started_at, heartbeat_at, session_pid, session_at
@@ -4207,31 +4340,30 @@ $$;
 COMMENT ON FUNCTION pyengine.register_executor(name text, application_name text, application_version text, version_is_pinned boolean, functions text[], channel text, lease_seconds double precision, session_pid integer, host text, process_id integer) IS 'Registers a process as an executor, takes over from dead predecessors of its name, and returns the new executor id. Role: worker.';
 
 
-CREATE FUNCTION pyengine.register_queue(queue_name text, application_name text DEFAULT NULL::text, worker_concurrency integer DEFAULT NULL::integer, concurrency integer DEFAULT NULL::integer, partition_concurrency integer DEFAULT NULL::integer, partition_worker_concurrency integer DEFAULT NULL::integer, limiter_limit integer DEFAULT NULL::integer, limiter_period_seconds double precision DEFAULT NULL::double precision, partition_limiter_limit integer DEFAULT NULL::integer, partition_limiter_period_seconds double precision DEFAULT NULL::double precision, polling_interval_seconds double precision DEFAULT 1, max_depth integer DEFAULT NULL::integer, on_conflict text DEFAULT 'always_update'::text) RETURNS SETOF pyengine.queues
+CREATE FUNCTION pyengine.register_queue(queue_name text, application_name text DEFAULT NULL::text, worker_concurrency integer DEFAULT NULL::integer, concurrency integer DEFAULT NULL::integer, partition_concurrency integer DEFAULT NULL::integer, partition_worker_concurrency integer DEFAULT NULL::integer, limiter_limit integer DEFAULT NULL::integer, limiter_period_seconds double precision DEFAULT NULL::double precision, partition_limiter_limit integer DEFAULT NULL::integer, partition_limiter_period_seconds double precision DEFAULT NULL::double precision, polling_interval_seconds double precision DEFAULT 1, max_depth integer DEFAULT NULL::integer, on_conflict text DEFAULT 'always_update'::text, application_version text DEFAULT NULL::text) RETURNS SETOF pyengine.queues
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     v_now timestamptz := pyengine.now();
     v_owner text;
+    v_updates boolean := pyengine._updates(
+        register_queue.on_conflict, register_queue.application_name, register_queue.application_version);
 begin
     perform pyengine._check_queue_name(register_queue.queue_name);
-    if register_queue.on_conflict not in ('always_update', 'never_update') then
-        raise exception using errcode = 'PE400',
-            message = format('on_conflict is %s: use always_update or never_update', register_queue.on_conflict);
-    end if;
 
     insert into pyengine.queues (queue_name, application_name, created_at, updated_at)
     values (register_queue.queue_name, register_queue.application_name, v_now, v_now)
     on conflict on constraint queues_pkey do nothing;
-    if found or register_queue.on_conflict = 'always_update' then
-        select q.application_name into v_owner
-        from pyengine.queues q where q.queue_name = register_queue.queue_name for no key update;
-        if v_owner <> register_queue.application_name then
-            raise exception using errcode = 'PE409',
-                message = format('queue %s belongs to application %s', register_queue.queue_name, v_owner),
-                detail = json_build_object('queue_name', register_queue.queue_name)::text;
-        end if;
+    v_updates := v_updates or found;
+    select q.application_name into v_owner
+    from pyengine.queues q where q.queue_name = register_queue.queue_name for no key update;
+    if v_owner <> register_queue.application_name then
+        raise exception using errcode = 'PE409',
+            message = format('queue %s belongs to application %s', register_queue.queue_name, v_owner),
+            detail = json_build_object('queue_name', register_queue.queue_name)::text;
+    end if;
+    if v_updates then
         update pyengine.queues q
         set worker_concurrency = register_queue.worker_concurrency,
             concurrency = register_queue.concurrency,
@@ -4255,7 +4387,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.register_queue(queue_name text, application_name text, worker_concurrency integer, concurrency integer, partition_concurrency integer, partition_worker_concurrency integer, limiter_limit integer, limiter_period_seconds double precision, partition_limiter_limit integer, partition_limiter_period_seconds double precision, polling_interval_seconds double precision, max_depth integer, on_conflict text) IS 'Registers a queue with its limits (null is no limit), or changes it; all processes follow at their next claim. Role: client.';
+COMMENT ON FUNCTION pyengine.register_queue(queue_name text, application_name text, worker_concurrency integer, concurrency integer, partition_concurrency integer, partition_worker_concurrency integer, limiter_limit integer, limiter_period_seconds double precision, partition_limiter_limit integer, partition_limiter_period_seconds double precision, polling_interval_seconds double precision, max_depth integer, on_conflict text, application_version text) IS 'Registers a queue with its limits (null is no limit), or changes it; all processes follow at their next claim. Role: client.';
 
 
 CREATE FUNCTION pyengine.release_workflows(requests json) RETURNS SETOF text
@@ -4594,6 +4726,34 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine.set_executor_functions(executor_id bigint, functions text[]) IS 'Replaces the list of functions that an executor can run. Role: worker.';
+
+
+CREATE FUNCTION pyengine.set_latest_application_version(version_name text, application_name text DEFAULT NULL::text) RETURNS SETOF pyengine.application_versions
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    return query
+    update pyengine.application_versions v
+    set version_timestamp = greatest(pyengine.now(),
+        (pyengine._latest_version(v.application_name)).version_timestamp + interval '1 microsecond')
+    where v.version_name = set_latest_application_version.version_name
+        and (set_latest_application_version.application_name is null
+            or v.application_name = set_latest_application_version.application_name)
+    returning v.*;
+    if not found then
+        raise exception using errcode = 'PE404',
+            message = format('there is no version %s: a version is known once a process of it was launched',
+                set_latest_application_version.version_name);
+    end if;
+    perform pyengine._wake(array[pyengine.wait_key('work', '')]);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.set_latest_application_version(version_name text, application_name text) IS 'Makes a version the latest of its application and returns it; raises PE404 if it is unknown. Role: client.';
 
 
 CREATE FUNCTION pyengine.set_max_payload_bytes(max_payload_bytes integer) RETURNS void
@@ -5087,6 +5247,10 @@ COMMENT ON TABLE pyengine.waiters IS 'Who sleeps until something comes true, and
 COMMENT ON COLUMN pyengine.waiters.wait_key IS '64-bit hash of what is waited for; it is also the payload of the notification.';
 
 
+ALTER TABLE ONLY pyengine.application_versions
+    ADD CONSTRAINT application_versions_pkey PRIMARY KEY (version_name, application_name);
+
+
 ALTER TABLE ONLY pyengine.event_history
     ADD CONSTRAINT event_history_pkey PRIMARY KEY (workflow_id, key, step_id);
 
@@ -5137,6 +5301,9 @@ ALTER TABLE ONLY pyengine.waiters
 
 ALTER TABLE ONLY pyengine.workflows
     ADD CONSTRAINT workflows_pkey PRIMARY KEY (workflow_id);
+
+
+CREATE INDEX application_versions_latest_idx ON pyengine.application_versions USING btree (application_name, version_timestamp);
 
 
 CREATE INDEX executors_active_idx ON pyengine.executors USING btree (executor_id) WHERE (NOT work_is_returned);
@@ -5292,6 +5459,9 @@ REVOKE ALL ON FUNCTION pyengine._is_too_deep(payload json) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._key_room(queue pyengine.queues, executor pyengine.executors, partition_key text, is_serial boolean) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._latest_version(application_name text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._lease_workflows(workflow_ids text[], executor_id bigint, lease_token uuid) FROM PUBLIC;
 
 
@@ -5398,6 +5568,9 @@ REVOKE ALL ON FUNCTION pyengine._starts_in_window(queue_name text, partition_key
 
 
 REVOKE ALL ON FUNCTION pyengine._step_requests(requests json) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._updates(on_conflict text, application_name text, application_version text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._wait_deadline(workflow_id text, attempt integer, step_id integer, timeout_ms double precision) FROM PUBLIC;
@@ -5511,6 +5684,9 @@ REVOKE ALL ON FUNCTION pyengine.hibernate_workflow(workflow_id text, lease_token
 REVOKE ALL ON FUNCTION pyengine.leave_executor(executor_id bigint) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.list_application_versions(application_name text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.list_events(workflow_id text) FROM PUBLIC;
 
 
@@ -5550,10 +5726,13 @@ REVOKE ALL ON FUNCTION pyengine.record_step_in_transaction(workflow_id text, lea
 REVOKE ALL ON FUNCTION pyengine.record_steps(requests json) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.register_application_version(application_name text, version_name text, is_pinned boolean) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.register_executor(name text, application_name text, application_version text, version_is_pinned boolean, functions text[], channel text, lease_seconds double precision, session_pid integer, host text, process_id integer) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine.register_queue(queue_name text, application_name text, worker_concurrency integer, concurrency integer, partition_concurrency integer, partition_worker_concurrency integer, limiter_limit integer, limiter_period_seconds double precision, partition_limiter_limit integer, partition_limiter_period_seconds double precision, polling_interval_seconds double precision, max_depth integer, on_conflict text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine.register_queue(queue_name text, application_name text, worker_concurrency integer, concurrency integer, partition_concurrency integer, partition_worker_concurrency integer, limiter_limit integer, limiter_period_seconds double precision, partition_limiter_limit integer, partition_limiter_period_seconds double precision, polling_interval_seconds double precision, max_depth integer, on_conflict text, application_version text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.release_workflows(requests json) FROM PUBLIC;
@@ -5584,6 +5763,9 @@ REVOKE ALL ON FUNCTION pyengine.set_event(workflow_id text, lease_token uuid, st
 
 
 REVOKE ALL ON FUNCTION pyengine.set_executor_functions(executor_id bigint, functions text[]) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.set_latest_application_version(version_name text, application_name text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.set_max_payload_bytes(max_payload_bytes integer) FROM PUBLIC;
