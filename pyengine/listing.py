@@ -27,7 +27,8 @@ class WorkflowFilters(TypedDict, total=False):
     """What to list. Filters are combined with "and"; of several values any may match; None filters nothing.
 
     Times are ISO 8601 texts or datetimes; one without a zone is UTC. `attributes` matches workflows whose attributes
-    contain it. `load_input` and `load_output` leave payloads out when they are False.
+    contain it. `load_input` and `load_output` leave payloads out when they are False. `where` is a condition in SQL,
+    such as "status = 'ERROR' and created_at > now() - interval '1 day'", on the columns of `pyengine.filters.COLUMNS`.
     """
 
     workflow_id: OneOrMore | None
@@ -61,6 +62,7 @@ class WorkflowFilters(TypedDict, total=False):
     application_name: str | None
     shard_key: str | None
     parent_shard_key: str | None
+    where: str | None
 
 
 _LISTS = {
@@ -83,7 +85,14 @@ _TIMES = {
     "completed_after": "finished_from",
     "completed_before": "finished_to",
 }
-_FLAGS = ("queues_only", "was_forked_from", "is_fork", "has_parent")
+_FLAGS = (
+    "queues_only",
+    "was_forked_from",
+    "is_fork",
+    "has_parent",
+    "load_input",
+    "load_output",
+)
 _COUNTS = {"limit": "row_limit", "offset": "row_offset"}
 
 
@@ -131,18 +140,10 @@ def _queued(filters: WorkflowFilters) -> WorkflowFilters:
 def _list(runtime: Runtime, name: str, filters: WorkflowFilters) -> Flow[list[WorkflowStatus]]:
     given: dict[str, Any] = {key: value for key, value in filters.items() if value is not None}
     parameters = _parameters(given, runtime.application.name)
-    with_input = given.get("load_input", True)
-    with_output = given.get("load_output", True)
 
     def read() -> Flow[list[WorkflowStatus]]:
         rows: list[WorkflowRow] = yield calls.list_workflows(filters=parameters)
-        found = [status_of(row, runtime.codec) for row in rows]
-        for status in found:
-            if not with_input:
-                status.input = None
-            if not with_output:
-                status.output = status.error = None
-        return found
+        return [status_of(row, runtime.codec) for row in rows]
 
     run = current_run()
     return read() if run is None else record_operation(run, name, read())
@@ -173,6 +174,10 @@ def _parameters(given: Mapping[str, Any], application_name: str) -> dict[str, ob
             parameters[_COUNTS[key]] = _count(key, value)
         elif key == "attributes":
             parameters[key] = json.dumps(value)
+        elif key == "where":
+            from pyengine.filters import compile_condition  # whoever needs no parser loads none
+
+            parameters["condition"] = compile_condition(value)
     return parameters
 
 

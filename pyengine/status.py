@@ -145,7 +145,9 @@ def step_info(row: StepRow, codec: Codec) -> StepInfo:
     )
 
 
-def _input(row: WorkflowRow, codec: Codec) -> WorkflowInput:
+def _input(row: WorkflowRow, codec: Codec) -> WorkflowInput | None:
+    if row.inputs is None:  # it was not asked for
+        return None
     args, kwargs = codec.decode_arguments(row.inputs, row.serialization)
     return {"args": args, "kwargs": kwargs}
 

@@ -84,6 +84,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
                 "workflow_ids",
                 "application_name",
                 "attributes",
+                "condition",
                 *listing._parameters({}, "app"),
                 *listing._LISTS.values(),
                 *listing._TIMES.values(),

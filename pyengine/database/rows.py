@@ -196,7 +196,7 @@ class WorkflowRow:
     started_at: datetime | None
     finished_at: datetime | None
     serialization: str
-    inputs: str
+    inputs: str | None
     output: str | None
     error: str | None
 
