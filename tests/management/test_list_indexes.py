@@ -23,7 +23,7 @@ HISTORY = """
         case when i % (n / 20) = 7 then 'quiet' when i % 2 = 0 then 'busy' end,
         case when i % (n / 20) = 8 then 'another' else 'app' end,
         case when i <= 50 then '1' when i <= n / 2 then '2' else '3' end,
-        1, case when i between n / 2 and n / 2 + 200 then 'gone' else 'local-' || i % 3 end,
+        1, case when i between n / 2 and n / 2 + 60 then 'gone' else 'local-' || i % 3 end,
         1, r.at, r.at, case when r.status <> 'ENQUEUED' then r.at + interval '1 second' end,
         case when r.status <> 'ENQUEUED' then r.at + interval '2 seconds' end,
         case when i % 1000 = 11 then 'user-' || i % 7 end,

@@ -54,7 +54,6 @@ CLOCKS = frozenset(
         "transaction_timestamp",
     }
 )
-<<<<<<< HEAD
 GRANTS_FILE = "grants.sql"
 # SQL that a function may run: a text, or one into which format() quotes names and values.
 _LITERAL = re.compile(r"'[^']*'")
@@ -62,10 +61,10 @@ _FORMATTED = re.compile(r"format\('([^'%]|%[IL])*'(,|\))")
 # How the comment of a public function or a view ends; who is no owner gets what `_grant_functions` reads there.
 ROLES = ("observer", "client", "worker", "admin", "owner")
 DECLARATION = re.compile(rf" Role: ({'|'.join(ROLES)})\.$")
-=======
 # Where SQL may be built at run time: what people ask for, never what workflows wait for.
 BUILDERS_OF_SQL = ("functions/admin/", "functions/workflow/list_workflows.sql")
->>>>>>> 25609fa (Lists: a filter language, statements made of the filters given, and the indexes they need)
+# These run what the functions `_*_sql` made, which quote whatever they are given.
+COMPOSERS_OF_SQL = frozenset({"functions/workflow/list_workflows.sql"})
 CLOCK_FILE = "functions/base/now.sql"
 
 
@@ -225,14 +224,12 @@ def _body_problems(path: str, text: str) -> Iterator[str]:
     if not path.startswith(BUILDERS_OF_SQL) and re.search(
         r'"(PLpgSQL_stmt_dyn\w+|dynquery)"', body
     ):
-<<<<<<< HEAD
-        yield "builds SQL at run time; only functions/admin may"
-    for statement in _executed(json.loads(body)):
-        if not _LITERAL.fullmatch(statement) and not _FORMATTED.match(statement):
-            yield f"executes {statement!r}; only format() with %I and %L quotes what it is given"
-=======
         yield "builds SQL at run time; only functions/admin and lists may"
->>>>>>> 25609fa (Lists: a filter language, statements made of the filters given, and the indexes they need)
+    for statement in _executed(json.loads(body)):
+        if path not in COMPOSERS_OF_SQL and not (
+            _LITERAL.fullmatch(statement) or _FORMATTED.match(statement)
+        ):
+            yield f"executes {statement!r}; only format() with %I and %L quotes what it is given"
     if re.search(r'"PLpgSQL_stmt_(commit|rollback)"', body):
         yield "ends the transaction of its caller"
 
