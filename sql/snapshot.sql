@@ -791,6 +791,60 @@ $$;
 COMMENT ON FUNCTION pyengine._claim_due(queue pyengine.queues, executor pyengine.executors, lease_token uuid, claim_limit integer) IS 'Claims hibernated workflows of a queue that are due; returns their ids.';
 
 
+CREATE FUNCTION pyengine._condition_sql(condition json, depth integer DEFAULT 0) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_op text := _condition_sql.condition ->> 'op';
+    v_args text[];
+    v_sql text;
+begin
+    if _condition_sql.condition is null then
+        return null;
+    elsif json_typeof(_condition_sql.condition) <> 'object' then
+        v_sql := null;
+    elsif _condition_sql.depth > 50 then
+        raise exception using errcode = 'PE400', message = 'the condition is nested more than 50 deep: make it simpler';
+    elsif v_op is null then
+        v_sql := pyengine._operand_sql(_condition_sql.condition);
+    elsif v_op = '=' and _condition_sql.condition #>> '{args,0,column}' = 'status'
+        and _condition_sql.condition #>> '{args,1,text}' is not null then
+        v_sql := pyengine._status_sql(_condition_sql.condition #>> '{args,1,text}');
+    elsif json_typeof(_condition_sql.condition -> 'args') = 'array' then
+        select array_agg(pyengine._condition_sql(a.arg, _condition_sql.depth + 1) order by a.n)
+        into v_args
+        from json_array_elements(_condition_sql.condition -> 'args') with ordinality a (arg, n);
+        v_sql := case
+            when v_op in ('and', 'or') and cardinality(v_args) > 0 then array_to_string(v_args, format(' %s ', v_op))
+            when v_op = 'in' and cardinality(v_args) > 1
+                then format('%s in (%s)', v_args[1], array_to_string(v_args[2:], ', '))
+            when cardinality(v_args) = 1 then case v_op
+                when 'not' then 'not ' || v_args[1]
+                when 'is null' then v_args[1] || ' is null'
+                when 'lower' then format('lower(%s)', v_args[1])
+                when 'upper' then format('upper(%s)', v_args[1])
+                when 'length' then format('length(%s)', v_args[1])
+                when 'contains' then format('w.attributes @> %s', v_args[1])
+                end
+            when cardinality(v_args) = 2
+                and v_op in ('=', '<>', '<', '<=', '>', '>=', '+', '-', 'like', 'ilike', 'is distinct from')
+                then format('%s %s %s', v_args[1], v_op, v_args[2])
+            end;
+    end if;
+    if v_sql is null then
+        raise exception using errcode = 'PE400',
+            message = format('the condition has a part that means nothing: operator %s', coalesce(quote_literal(v_op), 'missing')),
+            detail = json_build_object('operator', left(v_op, 100))::text;
+    end if;
+    return '(' || v_sql || ')';
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._condition_sql(condition json, depth integer) IS 'SQL text of a condition on workflow w that is given as a json tree; raises PE400 for what it does not know.';
+
+
 CREATE FUNCTION pyengine._copy_history(source_id text, target_id text, before_step integer, children json) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1581,6 +1635,45 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._next_pause(look integer, until timestamp with time zone) IS 'Sleeps before a wait inside a statement looks again; false when its time is over.';
+
+
+CREATE FUNCTION pyengine._operand_sql(operand json) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_kind text;
+    v_value text;
+begin
+    select case when count(*) = 1 then min(e.key) end, min(e.value)
+    into v_kind, v_value
+    from json_each_text(_operand_sql.operand) e;
+
+    return case v_kind
+        when 'column' then (
+            select format('w.%I', c.name)
+            from unnest(array[
+                'workflow_id', 'status', 'name', 'class_name', 'config_name', 'application_name', 'application_version',
+                'executor_id', 'executor_name', 'attempt_count', 'max_attempts', 'queue_name', 'priority',
+                'partition_key', 'deduplication_id', 'parent_workflow_id', 'forked_from', 'was_forked_from',
+                'schedule_name', 'authenticated_user', 'assumed_role', 'timeout', 'deadline_at', 'delayed_until',
+                'created_at', 'updated_at', 'started_at', 'finished_at'
+            ]) c (name)
+            where c.name = v_value)
+        when 'attribute' then format('w.attributes ->> %L', v_value)
+        when 'now' then format('%L::timestamptz', pyengine.now())
+        when 'text' then format('%L::text', v_value)
+        when 'time' then format('%L::timestamptz', v_value::timestamptz)
+        when 'interval' then format('%L::interval', v_value::interval)
+        when 'number' then format('%L::numeric', v_value::numeric)
+        when 'json' then format('%L::jsonb', v_value::jsonb)
+        when 'boolean' then case v_value::boolean when true then 'true' when false then 'false' end
+        end;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._operand_sql(operand json) IS 'SQL text of an operand of a condition; null when there is no such column or kind.';
 
 
 CREATE FUNCTION pyengine._payload_limit() RETURNS integer
@@ -2415,6 +2508,23 @@ $$;
 COMMENT ON FUNCTION pyengine._starts_in_window(queue_name text, partition_key text, period interval, last_started_at timestamp with time zone) IS 'How many starts a rate limit counts now.';
 
 
+CREATE FUNCTION pyengine._status_sql(status text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if _status_sql.status = 'ENQUEUED' then
+        return '(w.status = ''ENQUEUED'' and w.partition_key is null'
+            ' or w.status = ''ENQUEUED'' and w.partition_key is not null)';
+    end if;
+    return format('w.status = %L', _status_sql.status);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._status_sql(status text) IS 'SQL text that compares the status of workflow w with a value.';
+
+
 CREATE FUNCTION pyengine._step_requests(requests json) RETURNS TABLE(workflow_id text, lease_token uuid, step_id integer, name text, child_workflow_id text, elapsed_ms double precision, serialization text, output json, error json, item integer, refusal text)
     LANGUAGE sql STABLE
     AS $$
@@ -2678,6 +2788,26 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._workable_queues(application_name text, queue_names text[]) IS 'Queues of an application that have claimable work, and whether each is limited.';
+
+
+CREATE FUNCTION pyengine._workflow_columns_sql(load_input boolean, load_output boolean) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return (
+        select string_agg(case
+            when not _workflow_columns_sql.load_input and a.attname = 'inputs' then 'null::json'
+            when not _workflow_columns_sql.load_output and a.attname in ('output', 'error') then 'null::json'
+            else format('w.%I', a.attname) end, ', ' order by a.attnum)
+        from pg_attribute a
+        where a.attrelid = pg_typeof(null::pyengine.workflows)::text::regclass and a.attnum > 0 and not a.attisdropped
+    );
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._workflow_columns_sql(load_input boolean, load_output boolean) IS 'SQL text of the columns of workflow w, without the payloads that are not loaded.';
 
 
 CREATE FUNCTION pyengine.append_streams(requests json) RETURNS SETOF pyengine.append_answer
@@ -3894,57 +4024,67 @@ $$;
 COMMENT ON FUNCTION pyengine.list_steps(workflow_id text, with_outcome boolean, row_limit integer, row_offset integer) IS 'The recorded steps of a workflow, in the order of their numbers. Role: observer.';
 
 
-CREATE FUNCTION pyengine.list_workflows(workflow_ids text[] DEFAULT NULL::text[], statuses text[] DEFAULT NULL::text[], names text[] DEFAULT NULL::text[], application_name text DEFAULT NULL::text, application_versions text[] DEFAULT NULL::text[], executor_names text[] DEFAULT NULL::text[], queue_names text[] DEFAULT NULL::text[], queues_only boolean DEFAULT false, created_from timestamp with time zone DEFAULT NULL::timestamp with time zone, created_to timestamp with time zone DEFAULT NULL::timestamp with time zone, started_from timestamp with time zone DEFAULT NULL::timestamp with time zone, started_to timestamp with time zone DEFAULT NULL::timestamp with time zone, finished_from timestamp with time zone DEFAULT NULL::timestamp with time zone, finished_to timestamp with time zone DEFAULT NULL::timestamp with time zone, authenticated_users text[] DEFAULT NULL::text[], parent_workflow_ids text[] DEFAULT NULL::text[], has_parent boolean DEFAULT NULL::boolean, forked_from text[] DEFAULT NULL::text[], is_fork boolean DEFAULT NULL::boolean, was_forked_from boolean DEFAULT NULL::boolean, schedule_names text[] DEFAULT NULL::text[], id_prefixes text[] DEFAULT NULL::text[], attributes jsonb DEFAULT NULL::jsonb, newest_first boolean DEFAULT false, row_limit integer DEFAULT NULL::integer, row_offset integer DEFAULT NULL::integer) RETURNS SETOF pyengine.workflows
+CREATE FUNCTION pyengine.list_workflows(workflow_ids text[] DEFAULT NULL::text[], statuses text[] DEFAULT NULL::text[], names text[] DEFAULT NULL::text[], application_name text DEFAULT NULL::text, application_versions text[] DEFAULT NULL::text[], executor_names text[] DEFAULT NULL::text[], queue_names text[] DEFAULT NULL::text[], queues_only boolean DEFAULT false, created_from timestamp with time zone DEFAULT NULL::timestamp with time zone, created_to timestamp with time zone DEFAULT NULL::timestamp with time zone, started_from timestamp with time zone DEFAULT NULL::timestamp with time zone, started_to timestamp with time zone DEFAULT NULL::timestamp with time zone, finished_from timestamp with time zone DEFAULT NULL::timestamp with time zone, finished_to timestamp with time zone DEFAULT NULL::timestamp with time zone, authenticated_users text[] DEFAULT NULL::text[], parent_workflow_ids text[] DEFAULT NULL::text[], has_parent boolean DEFAULT NULL::boolean, forked_from text[] DEFAULT NULL::text[], is_fork boolean DEFAULT NULL::boolean, was_forked_from boolean DEFAULT NULL::boolean, schedule_names text[] DEFAULT NULL::text[], id_prefixes text[] DEFAULT NULL::text[], attributes jsonb DEFAULT NULL::jsonb, newest_first boolean DEFAULT false, row_limit integer DEFAULT NULL::integer, row_offset integer DEFAULT NULL::integer, condition json DEFAULT NULL::json, load_input boolean DEFAULT true, load_output boolean DEFAULT true) RETURNS SETOF pyengine.workflows
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET plan_cache_mode TO 'force_custom_plan'
-    AS $$
+    SET jit TO 'off'
+    AS $_$
+declare
+    v_statuses text[] := case when list_workflows.statuses is null and list_workflows.queues_only
+        then array['ENQUEUED', 'DELAYED', 'PENDING'] else list_workflows.statuses end;
+    -- A workflow is created before it starts and ends: that bounds the search by age as well.
+    v_created_to timestamptz := least(
+        list_workflows.created_to, list_workflows.started_to, list_workflows.finished_to);
+    v_conditions text[] := array_remove(array[
+        case when list_workflows.workflow_ids is not null then 'w.workflow_id = any ($1)' end,
+        (select coalesce(string_agg(pyengine._status_sql(s.status), ' or '), 'false')
+         from unnest(v_statuses) s (status) having v_statuses is not null),
+        case when list_workflows.names is not null then 'w.name = any ($2)' end,
+        case when list_workflows.application_name is not null
+            then 'w.application_name is null or w.application_name = $3' end,
+        case when list_workflows.application_versions is not null then 'w.application_version = any ($4)' end,
+        case when list_workflows.executor_names is not null then 'w.executor_name = any ($5)' end,
+        case when list_workflows.queue_names is not null then 'w.queue_name = any ($6)' end,
+        case when list_workflows.queues_only then 'w.queue_name is not null' end,
+        case when list_workflows.created_from is not null then 'w.created_at >= $7' end,
+        case when v_created_to is not null then 'w.created_at <= $8' end,
+        case when list_workflows.started_from is not null then 'w.started_at >= $9' end,
+        case when list_workflows.started_to is not null then 'w.started_at <= $10' end,
+        case when list_workflows.finished_from is not null then 'w.finished_at >= $11' end,
+        case when list_workflows.finished_to is not null then 'w.finished_at <= $12' end,
+        case when list_workflows.authenticated_users is not null then 'w.authenticated_user = any ($13)' end,
+        case when list_workflows.parent_workflow_ids is not null then 'w.parent_workflow_id = any ($14)' end,
+        case list_workflows.has_parent when true then 'w.parent_workflow_id is not null'
+            when false then 'w.parent_workflow_id is null' end,
+        case when list_workflows.forked_from is not null then 'w.forked_from = any ($15)' end,
+        case list_workflows.is_fork when true then 'w.forked_from is not null'
+            when false then 'w.forked_from is null' end,
+        case list_workflows.was_forked_from when true then 'w.was_forked_from' when false then 'not w.was_forked_from' end,
+        case when list_workflows.schedule_names is not null then 'w.schedule_name = any ($16)' end,
+        (select coalesce(string_agg(format('starts_with(w.workflow_id, ($17)[%s])', p.n), ' or '), 'false')
+         from generate_subscripts(list_workflows.id_prefixes, 1) p (n) having list_workflows.id_prefixes is not null),
+        case when list_workflows.attributes is not null then 'w.attributes @> $18' end,
+        pyengine._condition_sql(list_workflows.condition)
+    ], null);
 begin
-    return query
-    select w.*
-    from pyengine.workflows w
-    where (list_workflows.workflow_ids is null or w.workflow_id = any (list_workflows.workflow_ids))
-        and (list_workflows.statuses is null or w.status = any (list_workflows.statuses))
-        and (list_workflows.names is null or w.name = any (list_workflows.names))
-        and (list_workflows.application_name is null or w.application_name is null
-            or w.application_name = list_workflows.application_name)
-        and (list_workflows.application_versions is null
-            or w.application_version = any (list_workflows.application_versions))
-        and (list_workflows.executor_names is null or w.executor_name = any (list_workflows.executor_names))
-        and (list_workflows.queue_names is null or w.queue_name = any (list_workflows.queue_names))
-        and (not list_workflows.queues_only or (w.queue_name is not null
-            and (list_workflows.statuses is not null or w.status in ('ENQUEUED', 'DELAYED', 'PENDING'))))
-        and (list_workflows.created_from is null or w.created_at >= list_workflows.created_from)
-        and (list_workflows.created_to is null or w.created_at <= list_workflows.created_to)
-        and (list_workflows.started_from is null or w.started_at >= list_workflows.started_from)
-        and (list_workflows.started_to is null or w.started_at <= list_workflows.started_to)
-        and (list_workflows.finished_from is null or w.finished_at >= list_workflows.finished_from)
-        and (list_workflows.finished_to is null or w.finished_at <= list_workflows.finished_to)
-        and (list_workflows.authenticated_users is null
-            or w.authenticated_user = any (list_workflows.authenticated_users))
-        and (list_workflows.parent_workflow_ids is null
-            or w.parent_workflow_id = any (list_workflows.parent_workflow_ids))
-        and (list_workflows.has_parent is null
-            or (w.parent_workflow_id is not null) = list_workflows.has_parent)
-        and (list_workflows.forked_from is null or w.forked_from = any (list_workflows.forked_from))
-        and (list_workflows.is_fork is null or (w.forked_from is not null) = list_workflows.is_fork)
-        and (list_workflows.was_forked_from is null or w.was_forked_from = list_workflows.was_forked_from)
-        and (list_workflows.schedule_names is null or w.schedule_name = any (list_workflows.schedule_names))
-        and (list_workflows.id_prefixes is null or exists (
-            select 1 from unnest(list_workflows.id_prefixes) p (prefix)
-            where starts_with(w.workflow_id, p.prefix)))
-        and (list_workflows.attributes is null or w.attributes @> list_workflows.attributes)
-    order by
-        case when list_workflows.newest_first then w.created_at end desc,
-        case when not list_workflows.newest_first then w.created_at end,
-        w.workflow_id
-    limit list_workflows.row_limit
-    offset list_workflows.row_offset;
+    return query execute format(
+        'select %s from %s w where %s order by w.created_at %s, w.workflow_id limit $19 offset $20',
+        pyengine._workflow_columns_sql(list_workflows.load_input, list_workflows.load_output),
+        pg_typeof(null::pyengine.workflows),
+        '(' || coalesce(nullif(array_to_string(v_conditions, ') and ('), ''), 'true') || ')',
+        case when list_workflows.newest_first then 'desc' else 'asc' end
+    )
+    using list_workflows.workflow_ids, list_workflows.names, list_workflows.application_name,
+        list_workflows.application_versions, list_workflows.executor_names, list_workflows.queue_names,
+        list_workflows.created_from, v_created_to, list_workflows.started_from, list_workflows.started_to,
+        list_workflows.finished_from, list_workflows.finished_to, list_workflows.authenticated_users,
+        list_workflows.parent_workflow_ids, list_workflows.forked_from, list_workflows.schedule_names,
+        list_workflows.id_prefixes, list_workflows.attributes, list_workflows.row_limit, list_workflows.row_offset;
 end
-$$;
+$_$;
 
 
-COMMENT ON FUNCTION pyengine.list_workflows(workflow_ids text[], statuses text[], names text[], application_name text, application_versions text[], executor_names text[], queue_names text[], queues_only boolean, created_from timestamp with time zone, created_to timestamp with time zone, started_from timestamp with time zone, started_to timestamp with time zone, finished_from timestamp with time zone, finished_to timestamp with time zone, authenticated_users text[], parent_workflow_ids text[], has_parent boolean, forked_from text[], is_fork boolean, was_forked_from boolean, schedule_names text[], id_prefixes text[], attributes jsonb, newest_first boolean, row_limit integer, row_offset integer) IS 'Workflows that match all filters (null filters nothing, of a list any element matches), by age. Role: observer.';
+COMMENT ON FUNCTION pyengine.list_workflows(workflow_ids text[], statuses text[], names text[], application_name text, application_versions text[], executor_names text[], queue_names text[], queues_only boolean, created_from timestamp with time zone, created_to timestamp with time zone, started_from timestamp with time zone, started_to timestamp with time zone, finished_from timestamp with time zone, finished_to timestamp with time zone, authenticated_users text[], parent_workflow_ids text[], has_parent boolean, forked_from text[], is_fork boolean, was_forked_from boolean, schedule_names text[], id_prefixes text[], attributes jsonb, newest_first boolean, row_limit integer, row_offset integer, condition json, load_input boolean, load_output boolean) IS 'Workflows that match all filters (null filters nothing, of a list any element matches), by age. condition is a tree as _condition_sql reads it; payloads are null where they are not loaded. Role: observer.';
 
 
 CREATE FUNCTION pyengine.look_again(waits json, channel text) RETURNS SETOF integer
@@ -5321,6 +5461,9 @@ CREATE INDEX queue_starts_age_idx ON pyengine.queue_starts USING btree (queue_na
 CREATE INDEX queue_starts_window_idx ON pyengine.queue_starts USING btree (queue_name, partition_key, started_at);
 
 
+CREATE INDEX workflows_attributes_idx ON pyengine.workflows USING gin (attributes jsonb_path_ops) WHERE (attributes IS NOT NULL);
+
+
 CREATE INDEX workflows_claimable_idx ON pyengine.workflows USING btree (queue_name, priority, created_at, workflow_id) WHERE ((status = 'ENQUEUED'::text) AND (partition_key IS NULL));
 
 
@@ -5336,10 +5479,19 @@ CREATE UNIQUE INDEX workflows_deduplication_idx ON pyengine.workflows USING btre
 CREATE INDEX workflows_delayed_idx ON pyengine.workflows USING btree (delayed_until) WHERE (status = 'DELAYED'::text);
 
 
+CREATE INDEX workflows_failed_idx ON pyengine.workflows USING btree (status, created_at) WHERE (status = ANY (ARRAY['ERROR'::text, 'CANCELLED'::text, 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'::text]));
+
+
+CREATE INDEX workflows_finished_idx ON pyengine.workflows USING btree (finished_at) WHERE (finished_at IS NOT NULL);
+
+
 CREATE INDEX workflows_forked_from_idx ON pyengine.workflows USING btree (forked_from) WHERE (forked_from IS NOT NULL);
 
 
 CREATE INDEX workflows_keyed_claimable_idx ON pyengine.workflows USING btree (queue_name, is_serial, priority, created_at, workflow_id) WHERE ((status = 'ENQUEUED'::text) AND (partition_key IS NOT NULL));
+
+
+CREATE INDEX workflows_names_idx ON pyengine.workflows USING brin (name text_bloom_ops (n_distinct_per_range='64', false_positive_rate='0.02'), queue_name text_bloom_ops (n_distinct_per_range='64', false_positive_rate='0.02'), executor_name text_bloom_ops (n_distinct_per_range='64', false_positive_rate='0.02'), application_version text_bloom_ops (n_distinct_per_range='64', false_positive_rate='0.02'), application_name text_bloom_ops (n_distinct_per_range='16', false_positive_rate='0.02')) WITH (pages_per_range='8', autosummarize='on');
 
 
 CREATE INDEX workflows_parent_idx ON pyengine.workflows USING btree (parent_workflow_id, created_at) WHERE (parent_workflow_id IS NOT NULL);
@@ -5352,6 +5504,15 @@ CREATE INDEX workflows_partition_running_idx ON pyengine.workflows USING btree (
 
 
 CREATE INDEX workflows_running_idx ON pyengine.workflows USING btree (executor_id, queue_name) WHERE (status = 'PENDING'::text);
+
+
+CREATE INDEX workflows_schedule_idx ON pyengine.workflows USING btree (schedule_name, created_at) WHERE (schedule_name IS NOT NULL);
+
+
+CREATE INDEX workflows_user_idx ON pyengine.workflows USING btree (authenticated_user, created_at) WHERE (authenticated_user IS NOT NULL);
+
+
+CREATE INDEX workflows_was_forked_idx ON pyengine.workflows USING btree (created_at) WHERE was_forked_from;
 
 
 REVOKE ALL ON FUNCTION pyengine._answer_finishes(requests json, finished integer[]) FROM PUBLIC;
@@ -5397,6 +5558,9 @@ REVOKE ALL ON FUNCTION pyengine._check_queue_name(queue_name text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._claim_due(queue pyengine.queues, executor pyengine.executors, lease_token uuid, claim_limit integer) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._condition_sql(condition json, depth integer) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._copy_history(source_id text, target_id text, before_step integer, children json) FROM PUBLIC;
@@ -5483,6 +5647,9 @@ REVOKE ALL ON FUNCTION pyengine._namespace() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._next_pause(look integer, until timestamp with time zone) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._operand_sql(operand json) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._payload_limit() FROM PUBLIC;
 
 
@@ -5567,6 +5734,9 @@ REVOKE ALL ON FUNCTION pyengine._start_requests(requests json) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._starts_in_window(queue_name text, partition_key text, period interval, last_started_at timestamp with time zone) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._status_sql(status text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._step_requests(requests json) FROM PUBLIC;
 
 
@@ -5598,6 +5768,9 @@ REVOKE ALL ON FUNCTION pyengine._work_keys(application_name text, queue_names te
 
 
 REVOKE ALL ON FUNCTION pyengine._workable_queues(application_name text, queue_names text[]) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._workflow_columns_sql(load_input boolean, load_output boolean) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.append_streams(requests json) FROM PUBLIC;
@@ -5699,7 +5872,7 @@ REVOKE ALL ON FUNCTION pyengine.list_queues(application_name text, queue_names t
 REVOKE ALL ON FUNCTION pyengine.list_steps(workflow_id text, with_outcome boolean, row_limit integer, row_offset integer) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine.list_workflows(workflow_ids text[], statuses text[], names text[], application_name text, application_versions text[], executor_names text[], queue_names text[], queues_only boolean, created_from timestamp with time zone, created_to timestamp with time zone, started_from timestamp with time zone, started_to timestamp with time zone, finished_from timestamp with time zone, finished_to timestamp with time zone, authenticated_users text[], parent_workflow_ids text[], has_parent boolean, forked_from text[], is_fork boolean, was_forked_from boolean, schedule_names text[], id_prefixes text[], attributes jsonb, newest_first boolean, row_limit integer, row_offset integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine.list_workflows(workflow_ids text[], statuses text[], names text[], application_name text, application_versions text[], executor_names text[], queue_names text[], queues_only boolean, created_from timestamp with time zone, created_to timestamp with time zone, started_from timestamp with time zone, started_to timestamp with time zone, finished_from timestamp with time zone, finished_to timestamp with time zone, authenticated_users text[], parent_workflow_ids text[], has_parent boolean, forked_from text[], is_fork boolean, was_forked_from boolean, schedule_names text[], id_prefixes text[], attributes jsonb, newest_first boolean, row_limit integer, row_offset integer, condition json, load_input boolean, load_output boolean) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.look_again(waits json, channel text) FROM PUBLIC;
