@@ -16,6 +16,7 @@ from pyengine.debouncer import Debouncer
 from pyengine.decorators import DBOSConfiguredInstance, StepOptions
 from pyengine.enqueue_options import EnqueueOptions
 from pyengine.handles import WorkflowHandle, WorkflowHandleAsync
+from pyengine.identity import DBOSContextEnsure, DBOSContextSetAuth
 from pyengine.messaging import SendMessage
 from pyengine.queues import Queue
 from pyengine.reservations import StepReservation
@@ -37,6 +38,8 @@ __all__ = [
     "DBOS",
     "DBOSConfig",
     "DBOSConfiguredInstance",
+    "DBOSContextEnsure",
+    "DBOSContextSetAuth",
     "DBOSPortableJSONSerializer",
     "Debouncer",
     "DuplicationPolicy",

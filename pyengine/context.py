@@ -6,7 +6,7 @@ import json
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, replace
@@ -63,6 +63,7 @@ class Options:
     enqueue: EnqueueChoice | None = None
     timeout_ms: float | None = None  # 0 is none, and not the parent's deadline either
     attributes: str | None = None
+    has_context: bool = False
 
 
 _NO_OPTIONS = Options()
@@ -86,11 +87,21 @@ def current_options() -> Options:
     return _options.get()
 
 
+def set_identity(identity: Identity) -> Callable[[], None]:
+    """Change on whose behalf the code runs, until the surrounding block ends or the result is called."""
+    token = _options.set(replace(_options.get(), identity=identity))
+    return lambda: _options.reset(token)
+
+
 @contextmanager
 def entered(scope: Scope) -> Iterator[None]:
-    """Run the block as the body of a workflow or step: options of the surrounding blocks do not reach in."""
+    """Run the block as the body of a workflow or step: options of the surrounding blocks do not reach in.
+
+    Only the identity reaches into a step; a workflow has its own.
+    """
     scope_token = _scope.set(scope)
-    options_token = _options.set(Options())
+    identity = None if scope.step is None else _options.get().identity
+    options_token = _options.set(_NO_OPTIONS if identity is None else Options(identity=identity))
     try:
         yield
     finally:
@@ -115,7 +126,7 @@ def take_chosen_id() -> ChosenID | None:
     return chosen
 
 
-class _OptionsBlock(ABC):
+class OptionsBlock(ABC):
     """A block that changes the options for the code inside it; one instance can't be entered twice at once."""
 
     def __init__(self) -> None:
@@ -145,7 +156,7 @@ class _OptionsBlock(ABC):
         return False
 
 
-class SetWorkflowID(_OptionsBlock):
+class SetWorkflowID(OptionsBlock):
     """Give the first workflow that is started in the block this id.
 
     Args:
@@ -173,7 +184,7 @@ class SetWorkflowID(_OptionsBlock):
         return replace(options, chosen_id=ChosenID(self._wfid, self._policy))
 
 
-class SetEnqueueOptions(_OptionsBlock):
+class SetEnqueueOptions(OptionsBlock):
     """Say how workflows are enqueued in the block; the six options are set together.
 
     Args:

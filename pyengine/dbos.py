@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, ParamSpec, TypeVar, overload
 
 from pyengine import decorators, lifecycle
+from pyengine.authentication import Authentication
 from pyengine.config import DBOSConfig
 from pyengine.context import current_run, current_scope
 from pyengine.current import get_runtime, refuse_running_loop
@@ -16,6 +17,7 @@ from pyengine.decorators import StepOptions, check_spec, registered_workflow, st
 from pyengine.errors import DBOSException
 from pyengine.flows.steps import StepStatus, record_output
 from pyengine.handles import Handle, HandleAsync, WorkflowHandle, WorkflowHandleAsync
+from pyengine.identity import require_identity, roles_of
 from pyengine.listing import Listing
 from pyengine.management import Management
 from pyengine.messaging import Messaging
@@ -78,6 +80,33 @@ class _Properties(type):
         return require_transaction("DBOS.sql_connection").connection
 
     @property
+    def authenticated_user(cls) -> str | None:
+        """On whose behalf the calling code runs.
+
+        Raises:
+            AssertionError: Outside of workflows and of `DBOSContextEnsure` and `DBOSContextSetAuth` blocks.
+        """
+        return require_identity("DBOS.authenticated_user").user
+
+    @property
+    def authenticated_roles(cls) -> list[str] | None:
+        """The roles of that user.
+
+        Raises:
+            AssertionError: As for `authenticated_user`.
+        """
+        return roles_of(require_identity("DBOS.authenticated_roles"))
+
+    @property
+    def assumed_role(cls) -> str | None:
+        """The role in which the calling code runs, if it requires one.
+
+        Raises:
+            AssertionError: As for `authenticated_user`.
+        """
+        return require_identity("DBOS.assumed_role").assumed_role
+
+    @property
     def shard_key(cls) -> str | None:
         """The shard key of the current workflow."""
         return None
@@ -94,7 +123,15 @@ class _Properties(type):
 
 
 class DBOS(
-    Listing, Management, Messaging, Publishing, Queueing, Steering, Versions, metaclass=_Properties
+    Authentication,
+    Listing,
+    Management,
+    Messaging,
+    Publishing,
+    Queueing,
+    Steering,
+    Versions,
+    metaclass=_Properties,
 ):
     """The engine of this process.
 

@@ -16,7 +16,9 @@ from pyengine.execution import Runtime
 from pyengine.flows.debouncing import Debounce, debounce_workflow
 from pyengine.flows.workflows import Placement, Target
 from pyengine.handles import Handle, HandleAsync, WorkflowHandle, WorkflowHandleAsync
+from pyengine.identity import authorize, current_identity
 from pyengine.queues import Queue
+from pyengine.runs import Identity
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -138,7 +140,7 @@ class Debouncer(Generic[P, R]):
         """Check, number, name and encode a call; nothing is stored yet."""
         debounce = Debounce(check_key(key), check_period(period), self._timeout)
         app_version = _app_version()
-        target, tag = self._target(runtime)
+        target, tag, identity = self._target(runtime)
         prepared = runtime.prepare_by_name(
             target,
             args,
@@ -147,13 +149,15 @@ class Debouncer(Generic[P, R]):
             tag=tag,
             runners=runtime.runners(app_version, self._application_name),
             chosen=take_chosen_id(),
+            identity=identity,
             step_count=2,
         )
         return debounce_workflow(prepared.request, debounce, prepared.parent, prepared.step_id)
 
-    def _target(self, runtime: Runtime) -> tuple[Target, str | None]:
+    def _target(self, runtime: Runtime) -> tuple[Target, str | None, Identity | None]:
+        """The workflow's function, its serialization, and on whose behalf it runs; None is as always."""
         if self._application_name not in (None, runtime.application.name):
-            return Target(self.workflow_name, max_attempts=DEFAULT_MAX_ATTEMPTS), None
+            return Target(self.workflow_name, max_attempts=DEFAULT_MAX_ATTEMPTS), None, None
         found = runtime.registry.find(self.workflow_name, None, None)
         if found is None:
             raise DBOSException(
@@ -161,7 +165,8 @@ class Debouncer(Generic[P, R]):
                 "decorate it with @DBOS.workflow()"
             )
         workflow, _ = found
-        return runtime.registry.target(workflow, ())[0], workflow.serialization
+        identity = authorize(workflow.name, workflow.roles, current_identity())
+        return runtime.registry.target(workflow, ())[0], workflow.serialization, identity
 
 
 def _name_of(workflow: Callable[..., Any]) -> str:

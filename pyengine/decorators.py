@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, ParamSpec, TypedDict, TypeVar, cast
 
 from pyengine.context import Scope, current_scope, entered
 from pyengine.current import get_runtime
 from pyengine.errors import DBOSException, DBOSWorkflowFunctionNotFoundError
 from pyengine.flows.steps import StepSpec, StepStatus, run_step
-from pyengine.registry import TEMPORARY_PREFIX, RegisteredWorkflow, registry
+from pyengine.identity import ROLES, authorized, checked_roles
+from pyengine.registry import TEMPORARY_PREFIX, MethodKind, RegisteredWorkflow, registry
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,6 +51,7 @@ def workflow(
             max_recovery_attempts=max_recovery_attempts,
             serialization=_serialization(serialization_type),
             validate_args=_validator(validate_args, function),
+            required_roles=getattr(function, ROLES, None),
         )
         registry.add(registered)
         wrapper = _wrap_workflow(registered, function)
@@ -160,16 +162,36 @@ def _wrap_step(spec: StepSpec, function: Callable[P, R]) -> Callable[P, R]:
 
         @functools.wraps(function)
         async def call_async(*args: P.args, **kwargs: P.kwargs) -> Any:
-            return await step_async(spec, functools.partial(function, *args, **kwargs))
+            bound = functools.partial(function, *args, **kwargs)
+            roles = _class_roles(call_async)
+            if roles:
+                with authorized(spec.name, roles):
+                    return await step_async(spec, bound)
+            return await step_async(spec, bound)
 
         return cast("Callable[P, R]", call_async)
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        result: R = step_sync(spec, functools.partial(function, *args, **kwargs))
+        result: R
+        bound = functools.partial(function, *args, **kwargs)
+        roles = _class_roles(call)
+        if roles:
+            with authorized(spec.name, roles):
+                result = step_sync(spec, bound)
+        else:
+            result = step_sync(spec, bound)
         return result
 
     return call
+
+
+def _class_roles(step: Callable[..., Any]) -> Sequence[str]:
+    """What the class of a step requires in a workflow. What the step requires, its wrapper checks everywhere."""
+    registered = find_registered(step)
+    if registered is None or registered.required_roles is not None or current_scope() is None:
+        return ()
+    return registered.default_roles
 
 
 def step_sync(spec: StepSpec, function: Callable[[], Any], step_id: int | None = None) -> Any:
@@ -207,10 +229,20 @@ async def step_async(
 def register_as_workflow(function: Callable[..., Any], name: str) -> None:
     """Register a hidden workflow of one step, so that a step can be started or enqueued like a workflow."""
     registered = RegisteredWorkflow(
-        name=f"{TEMPORARY_PREFIX}{name}", function=function, max_recovery_attempts=100
+        name=f"{TEMPORARY_PREFIX}{name}",
+        function=function,
+        max_recovery_attempts=100,
+        is_step=True,
+        required_roles=getattr(function, ROLES, None),
     )
     registry.add(registered)
     setattr(function, _WORKFLOW, registered)
+
+
+def find_registered(function: Any) -> RegisteredWorkflow | None:
+    """The registration behind a decorated function, if it is one."""
+    registered = getattr(function, _WORKFLOW, None)
+    return registered if isinstance(registered, RegisteredWorkflow) else None
 
 
 def registered_workflow(
@@ -221,8 +253,8 @@ def registered_workflow(
     Raises:
         DBOSWorkflowFunctionNotFoundError: The function is not decorated.
     """
-    registered = getattr(function, _WORKFLOW, None)
-    if not isinstance(registered, RegisteredWorkflow):
+    registered = find_registered(function)
+    if registered is None:
         shown = getattr(function, "__qualname__", repr(function))
         raise DBOSWorkflowFunctionNotFoundError(
             "<none>",
@@ -237,20 +269,42 @@ def dbos_class(class_name: str | None = None) -> Callable[[C], C]:
     """See `DBOS.dbos_class`."""
 
     def decorate(cls: C) -> C:
-        registered: list[RegisteredWorkflow] = []
-        for attribute in vars(cls).values():
-            inner = getattr(attribute, "__func__", attribute)
-            found = getattr(inner, _WORKFLOW, None)
-            if isinstance(found, RegisteredWorkflow):
-                found.kind = _kind(attribute)
-                registered.append(found)
-        registry.add_class(cls, class_name or cls.__qualname__, registered)
+        registered = _methods(cls)
+        for method, kind in registered:
+            method.kind = kind
+        registry.add_class(
+            cls, class_name or cls.__qualname__, [method for method, _ in registered]
+        )
         return cls
 
     return decorate
 
 
-def _kind(attribute: object) -> Any:
+def default_required_roles(roles: Sequence[str]) -> Callable[[C], C]:
+    """See `DBOS.default_required_roles`."""
+    wanted = checked_roles(roles)
+
+    def decorate(cls: C) -> C:
+        if not registry.has_class(cls):
+            dbos_class()(cls)
+        for method, _ in _methods(cls):
+            method.default_roles = wanted
+        return cls
+
+    return decorate
+
+
+def _methods(cls: type) -> list[tuple[RegisteredWorkflow, MethodKind]]:
+    """The workflows and steps that a class defines."""
+    methods: list[tuple[RegisteredWorkflow, MethodKind]] = []
+    for attribute in vars(cls).values():
+        method = find_registered(getattr(attribute, "__func__", attribute))
+        if method is not None:
+            methods.append((method, _kind(attribute)))
+    return methods
+
+
+def _kind(attribute: object) -> MethodKind:
     if isinstance(attribute, staticmethod):
         return "static"
     return "class" if isinstance(attribute, classmethod) else "instance"

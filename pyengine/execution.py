@@ -31,6 +31,7 @@ from pyengine.flows.workflows import (
     start_workflow,
     start_write,
 )
+from pyengine.identity import authorize
 from pyengine.preparation import Preparation, Prepared, recorded_child
 from pyengine.registry import RegisteredWorkflow, Registry
 from pyengine.runs import WorkflowRun, run_of
@@ -116,15 +117,20 @@ class Runtime(Preparation):
             return
         workflow, bound = found
 
-        def body() -> Any:
+        def arguments() -> tuple[tuple[Any, ...], dict[str, Any]]:
+            run.identity = authorize(workflow.name, workflow.roles, run.identity)
             args, kwargs = self._arguments(claimed, workflow)
+            return (*bound, *args), kwargs
+
+        def body() -> Any:
+            args, kwargs = arguments()
             with entered(Scope(run)):
-                return workflow.function(*bound, *args, **kwargs)
+                return workflow.function(*args, **kwargs)
 
         async def body_async() -> Any:
-            args, kwargs = self._arguments(claimed, workflow)
+            args, kwargs = arguments()
             with entered(Scope(run)):
-                return await workflow.function(*bound, *args, **kwargs)
+                return await workflow.function(*args, **kwargs)
 
         self._spawn(run, body_async if workflow.is_async else body, is_async=workflow.is_async)
 

@@ -10,7 +10,6 @@ from typing import Any
 from pyengine.context import (
     ChosenID,
     Scope,
-    current_options,
     current_run,
     current_scope,
     entered,
@@ -18,8 +17,9 @@ from pyengine.context import (
 )
 from pyengine.errors import DBOSException
 from pyengine.flows.workflows import Application, Placement, Runners, StartRequest, Target
+from pyengine.identity import authorize, current_identity
 from pyengine.registry import RegisteredWorkflow, Registry
-from pyengine.runs import Identity, WorkflowRun
+from pyengine.runs import NOBODY, Identity, WorkflowRun
 from pyengine.serialization import Codec
 from pyengine.workflow_ids import generate_workflow_id
 
@@ -57,10 +57,14 @@ class Preparation:
 
         Raises:
             AssertionError: Called inside a step.
+            DBOSNotAuthorizedError: The caller has none of the roles that the workflow requires.
             DBOSSerializationError: An argument can't be stored.
         """
         chosen = take_chosen_id()
         target, stored_args = self.registry.target(workflow, args)
+        identity = None
+        if workflow.roles:
+            identity = authorize(workflow.name, workflow.roles, current_identity())
         prepared = self.prepare_by_name(
             target,
             stored_args,
@@ -68,6 +72,7 @@ class Preparation:
             placement,
             tag=workflow.serialization,
             chosen=chosen,
+            identity=identity,
             runners=self.runners(app_version),
             is_independent=is_independent,
         )
@@ -107,7 +112,7 @@ class Preparation:
             inputs=inputs,
             serialization=tag,
             lease_token=None if placement is not None else str(uuid.uuid4()),
-            identity=identity or _identity(parent),
+            identity=identity or current_identity() or NOBODY,
             start_token=_start_token(chosen),
             placement=placement,
             timeout_ms=options.timeout_ms if timeout_ms is None else timeout_ms,
@@ -160,13 +165,6 @@ def _workflow_id(chosen: ChosenID | None, parent: WorkflowRun | None, step_id: i
 def _start_token(chosen: ChosenID | None) -> str | None:
     """By which a start that must be the first under its id is known again."""
     return str(uuid.uuid4()) if chosen is not None and chosen.reuse_policy == "reject" else None
-
-
-def _identity(parent: WorkflowRun | None) -> Identity:
-    chosen = current_options().identity
-    if chosen is not None:
-        return chosen
-    return Identity() if parent is None else parent.identity
 
 
 def _body(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -36,10 +36,18 @@ class RegisteredWorkflow:
     kind: MethodKind = "function"
     class_name: str | None = None
     owner: type | None = None
+    is_step: bool = False
+    required_roles: Sequence[str] | None = None
+    default_roles: Sequence[str] = ()
     is_async: bool = field(init=False)
 
     def __post_init__(self) -> None:
         self.is_async = inspect.iscoroutinefunction(self.function)
+
+    @property
+    def roles(self) -> Sequence[str]:
+        """The roles of which a caller needs one; the function's own go before its class's."""
+        return self.default_roles if self.required_roles is None else self.required_roles
 
 
 def _looks_like_method(function: Callable[..., Any], args: tuple[Any, ...]) -> bool:
@@ -84,15 +92,20 @@ class Registry:
         self._changed()
 
     def add_class(self, cls: type, class_name: str, workflows: list[RegisteredWorkflow]) -> None:
-        """Register a class and move its workflow functions under its name."""
+        """Register a class and move its workflow functions under its name; a second name replaces the first."""
+        self._classes = {name: known for name, known in self._classes.items() if known is not cls}
         self._classes[class_name] = cls
         for workflow in workflows:
-            self._workflows.pop((None, workflow.name), None)
+            self._workflows.pop((workflow.class_name, workflow.name), None)
             if workflow.kind != "static":
                 workflow.class_name = class_name
                 workflow.owner = cls
             self._workflows[(workflow.class_name, workflow.name)] = workflow
         self._changed()
+
+    def has_class(self, cls: type) -> bool:
+        """Whether a class is registered itself, not only a base of it."""
+        return any(known is cls for known in self._classes.values())
 
     def class_name_of(self, cls: type) -> str:
         """The name under which a class or the nearest of its bases is registered, or its qualified name."""
