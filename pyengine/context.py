@@ -225,7 +225,7 @@ class SetEnqueueOptions(OptionsBlock):
         return replace(options, enqueue=self._choice)
 
 
-class SetWorkflowTimeout(_OptionsBlock):
+class SetWorkflowTimeout(OptionsBlock):
     """Cancel workflows that are started in the block when they have run for so long. Time in a queue does not count.
 
     A workflow that is started by another one, outside such a block, has that one's deadline.
@@ -245,7 +245,7 @@ class SetWorkflowTimeout(_OptionsBlock):
         return replace(options, timeout_ms=self._timeout_ms)
 
 
-class SetWorkflowAttributes(_OptionsBlock):
+class SetWorkflowAttributes(OptionsBlock):
     """Attach attributes to workflows that are started in the block, to search for. Their children don't have them.
 
     Args:

@@ -10,6 +10,7 @@ from typing import Any
 from pyengine.context import (
     ChosenID,
     Scope,
+    current_options,
     current_run,
     current_scope,
     entered,

@@ -93,7 +93,8 @@ class Registry:
 
     def add_class(self, cls: type, class_name: str, workflows: list[RegisteredWorkflow]) -> None:
         """Register a class and move its workflow functions under its name; a second name replaces the first."""
-        self._classes = {name: known for name, known in self._classes.items() if known is not cls}
+        for earlier in [name for name, known in self._classes.items() if known is cls]:
+            del self._classes[earlier]
         self._classes[class_name] = cls
         for workflow in workflows:
             self._workflows.pop((workflow.class_name, workflow.name), None)
