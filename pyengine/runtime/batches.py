@@ -91,7 +91,8 @@ def compile_batch(operations: Sequence[Operation], schema: str, executor_id: int
     if len(documents) == 1:
         ((kind, items),) = documents.items()
         function, row = BATCHES[kind]
-        arguments: dict[str, object] = {"requests": f"[{','.join(items)}]"}
+        requests = items[0] if len(items) == 1 else f"[{','.join(items)}]"
+        arguments: dict[str, object] = {"requests": requests}
     else:
         function, row = _MIXED, rows.BatchAnswer
         parts = ",".join(f'"{kind}":[{",".join(items)}]' for kind, items in documents.items())

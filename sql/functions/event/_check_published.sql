@@ -10,8 +10,7 @@ begin
     if _check_published.key is null or octet_length(_check_published.key) > 512 then
         raise exception using errcode = 'PE400',
             message = format('the key of an %s must have at most 512 bytes', _check_published.what);
-    elsif octet_length(_check_published.value::text) > 65536
-        and octet_length(_check_published.value::text) > pyengine._payload_limit() then
+    elsif pyengine._is_too_large(_check_published.value) then
         raise exception using errcode = 'PE413',
             message = format('a value of workflow %s is larger than the limit of %s bytes (max_payload_bytes)',
                 _check_published.workflow_id, pyengine._payload_limit()),

@@ -15,8 +15,7 @@ begin
                 'a message needs a destination_id and a serialization'
             when octet_length(r.topic) > 512 or octet_length(r.idempotency_key) > 512 then
                 'topic and idempotency_key must have at most 512 bytes'
-            when octet_length(r.message::text) > 65536
-                and octet_length(r.message::text) > pyengine._payload_limit() then
+            when pyengine._is_too_large(r.message) then
                 format('a message to workflow %s is larger than the limit of %s bytes (max_payload_bytes)',
                     r.destination_id, pyengine._payload_limit())
             when octet_length(r.message::text) > 1000 and pyengine._is_too_deep(r.message) then
@@ -25,7 +24,7 @@ begin
                 and r.idempotency_key is not null then
                 'two messages to one workflow have the same idempotency_key'
         end as message,
-        octet_length(r.message::text) > pyengine._payload_limit() or pyengine._is_too_deep(r.message) as is_too_large
+        pyengine._is_too_large(r.message) or pyengine._is_too_deep(r.message) as is_too_large
     into v_problem
     from json_to_recordset(_check_messages.messages) as r (
         destination_id text, topic text, serialization text, idempotency_key text, message json

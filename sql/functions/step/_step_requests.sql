@@ -1,4 +1,4 @@
--- Read the json array of record_steps into rows, and say of each what is wrong with it.
+-- Read the documents of record_steps into rows, and say of each what is wrong with it.
 create or replace function pyengine._step_requests(requests json)
 returns table (
     workflow_id text, lease_token uuid, step_id int, name text, child_workflow_id text,
@@ -9,18 +9,10 @@ language sql
 stable
 as $$
     select r.*,
-        case
-            when r.workflow_id is null or r.lease_token is null or r.name is null or r.serialization is null
-                or r.step_id is null or r.step_id < 1 then 'PE400'
-            when pg_catalog.octet_length(r.output::text) > 65536
-                and pg_catalog.octet_length(r.output::text) > pyengine._payload_limit() then 'PE413'
-            when pg_catalog.octet_length(r.error::text) > 65536
-                and pg_catalog.octet_length(r.error::text) > pyengine._payload_limit() then 'PE413'
-        end
-    from rows from (pg_catalog.json_to_recordset(requests) as (
-        workflow_id text, lease_token uuid, step_id int, name text, child_workflow_id text,
-        elapsed_ms double precision, serialization text, output json, error json
-    )) with ordinality r
+        pyengine._step_refusal(row(r.workflow_id, r.lease_token, r.step_id, r.name, r.child_workflow_id,
+            r.elapsed_ms, r.serialization, r.output, r.error)::pyengine.step_request)
+    from pg_catalog.json_populate_recordset(null::pyengine.step_request, pyengine._as_batch(requests))
+        with ordinality r (workflow_id, lease_token, step_id, name, child_workflow_id, elapsed_ms, serialization, output, error, item)
 $$;
 
-comment on function pyengine._step_requests is 'The rows of a record_steps request, each with the code of what is wrong with it, if anything.';
+comment on function pyengine._step_requests is 'The documents of record_steps, each with the code of what is wrong with it, if anything.';

@@ -25,8 +25,7 @@ declare
     v_now timestamptz := pyengine.now();
     v_attempt int;
 begin
-    if octet_length(record_step_in_transaction.output::text) > 65536
-        and octet_length(record_step_in_transaction.output::text) > pyengine._payload_limit() then
+    if pyengine._is_too_large(record_step_in_transaction.output) then
         raise exception using errcode = 'PE413',
             message = format('the outcome of step %s of workflow %s is larger than the limit of %s bytes (max_payload_bytes)',
                 record_step_in_transaction.step_id, record_step_in_transaction.workflow_id, pyengine._payload_limit()),

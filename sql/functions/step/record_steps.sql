@@ -2,7 +2,9 @@
 -- Locks: the workflow rows (no key update, in id order), then the new step rows.
 --
 -- The statement that locks a workflow compares its lease token, so a run that lost its lease can't write.
--- Answers only for steps that it did not store.
+-- Answers only for steps that it did not store. A step alone, given as an object, takes the short way: a workflow that
+-- runs one step after the other waits for this function and little else, and the statement for a batch costs it
+-- about 60 µs more.
 create or replace function pyengine.record_steps(requests json)
 returns setof pyengine.step_answer
 language plpgsql
@@ -11,43 +13,38 @@ security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
 set enable_seqscan = off
-set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_now timestamptz := pyengine.now();
-    v_asked int;
-    v_stored int;
+    v_step pyengine.step_request;
+    v_attempt int;
 begin
-    with request as materialized (
-        select r.*
-        from pyengine._step_requests(record_steps.requests) r
-    ), owned as materialized (
-        select r.*, w.attempt_count
-        from (select q.* from request q where q.refusal is null order by q.workflow_id) r
-        cross join lateral (
-            select o.lease_token, o.attempt_count
-            from pyengine.workflows o
-            where o.workflow_id = r.workflow_id
-            for no key update
-        ) w
-        where w.lease_token = r.lease_token
-    ), stored as (
-        insert into pyengine.steps (
-            workflow_id, step_id, name, attempt, child_workflow_id,
-            started_at, completed_at, serialization, output, error
-        )
-        select r.workflow_id, r.step_id, r.name, r.attempt_count, r.child_workflow_id,
-            v_now - make_interval(secs => coalesce(r.elapsed_ms, 0) / 1000), v_now, r.serialization, r.output, r.error
-        from owned r
-        on conflict on constraint steps_pkey do nothing
-        returning 1
-    )
-    select (select count(*) from request), (select count(*) from stored) into v_asked, v_stored;
-
-    if v_stored < v_asked then
-        return query select a.* from pyengine._answer_steps(record_steps.requests) a;
+    if json_typeof(record_steps.requests) = 'object' then
+        v_step := json_populate_record(null::pyengine.step_request, record_steps.requests);
+        if pyengine._step_refusal(v_step) is null then
+            select w.attempt_count
+            into v_attempt
+            from pyengine.workflows w
+            where w.workflow_id = v_step.workflow_id and w.lease_token = v_step.lease_token
+            for no key update;
+            if found then
+                insert into pyengine.steps (
+                    workflow_id, step_id, name, attempt, child_workflow_id,
+                    started_at, completed_at, serialization, output, error
+                ) values (
+                    v_step.workflow_id, v_step.step_id, v_step.name, v_attempt, v_step.child_workflow_id,
+                    v_now - make_interval(secs => coalesce(v_step.elapsed_ms, 0) / 1000), v_now,
+                    v_step.serialization, v_step.output, v_step.error
+                )
+                on conflict on constraint steps_pkey do nothing;
+                if found then
+                    return;
+                end if;
+            end if;
+        end if;
     end if;
+    return query select a.* from pyengine._record_batch(pyengine._as_batch(record_steps.requests)) a;
 end
 $$;
 
-comment on function pyengine.record_steps is 'Records a json array of step outcomes in one commit, each under the lease of its run; answers only for those that it did not store. Role: worker.';
+comment on function pyengine.record_steps is 'Records step outcomes (a json array of documents, or one) in one commit, each under the lease of its run; answers only for those that it did not store. Role: worker.';

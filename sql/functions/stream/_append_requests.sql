@@ -12,10 +12,9 @@ as $$
         case
             when r.workflow_id is null or r.lease_token is null or r.step_id is null or r.key is null
                 or r.serialization is null or pg_catalog.octet_length(r.key) > 512 then 'PE400'
-            when pg_catalog.octet_length(r.value::text) > 65536
-                and pg_catalog.octet_length(r.value::text) > pyengine._payload_limit() then 'PE413'
+            when pyengine._is_too_large(r.value) then 'PE413'
         end
-    from rows from (pg_catalog.json_to_recordset(requests) as (
+    from rows from (pg_catalog.json_to_recordset(pyengine._as_batch(requests)) as (
         workflow_id text, lease_token uuid, step_id int, step_name text, key text, is_end boolean,
         serialization text, value json
     )) with ordinality as r (

@@ -1,4 +1,4 @@
--- Read the json array of finish_workflows into rows, and say of each what is wrong with it.
+-- Read the documents of finish_workflows into rows, and say of each what is wrong with it.
 create or replace function pyengine._finish_requests(requests json)
 returns table (
     workflow_id text, lease_token uuid, serialization text, output json, error json, item int, refusal text
@@ -7,16 +7,10 @@ language sql
 stable
 as $$
     select r.*,
-        case
-            when r.workflow_id is null or r.lease_token is null then 'PE400'
-            when pg_catalog.octet_length(r.output::text) > 65536
-                and pg_catalog.octet_length(r.output::text) > pyengine._payload_limit() then 'PE413'
-            when pg_catalog.octet_length(r.error::text) > 65536
-                and pg_catalog.octet_length(r.error::text) > pyengine._payload_limit() then 'PE413'
-        end
-    from rows from (pg_catalog.json_to_recordset(requests) as (
-        workflow_id text, lease_token uuid, serialization text, output json, error json
-    )) with ordinality r
+        pyengine._finish_refusal(
+            row(r.workflow_id, r.lease_token, r.serialization, r.output, r.error)::pyengine.finish_request)
+    from pg_catalog.json_populate_recordset(null::pyengine.finish_request, pyengine._as_batch(requests))
+        with ordinality r (workflow_id, lease_token, serialization, output, error, item)
 $$;
 
-comment on function pyengine._finish_requests is 'The rows of a finish_workflows request, each with the code of what is wrong with it, if anything.';
+comment on function pyengine._finish_requests is 'The documents of finish_workflows, each with the code of what is wrong with it, if anything.';

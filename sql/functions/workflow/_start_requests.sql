@@ -27,11 +27,10 @@ as $$
             -- A time of a hundred years is as good as any longer one, and the calendar can hold it.
             when r.delay_ms > 3155760000000 or r.timeout_ms > 3155760000000
                 or pg_catalog.abs(r.deadline_epoch_ms) > 9000000000000 or r.max_attempts < 1 then 'PE400'
-            when pg_catalog.octet_length(r.inputs::text) > 65536
-                and pg_catalog.octet_length(r.inputs::text) > pyengine._payload_limit() then 'PE413'
+            when pyengine._is_too_large(r.inputs) then 'PE413'
             when pg_catalog.octet_length(r.inputs::text) > 1000 and pyengine._is_too_deep(r.inputs) then 'PE413'
         end
-    from rows from (pg_catalog.json_to_recordset(requests) as (
+    from rows from (pg_catalog.json_to_recordset(pyengine._as_batch(requests)) as (
         workflow_id text, name text, class_name text, config_name text,
         application_name text, application_version text, version_is_pinned boolean,
         lease_token uuid, start_token uuid, max_attempts int,

@@ -3,7 +3,8 @@
 -- Locks: the workflow rows (no key update, in id order).
 --
 -- Answers only for outcomes that it refused. A repeated call with the same lease token and outcome is refused as
--- fenced, and the caller finds its own outcome stored.
+-- fenced, and the caller finds its own outcome stored. An outcome alone, given as an object, takes the short way: it
+-- costs half of what the statement for a batch does.
 create or replace function pyengine.finish_workflows(requests json)
 returns setof pyengine.finish_answer
 language plpgsql
@@ -12,40 +13,30 @@ security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
 set enable_seqscan = off
-set enable_hashjoin = off
-set enable_mergejoin = off
-set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_now timestamptz := pyengine.now();
-    v_asked int;
-    v_finished int[];
-    v_ids text[];
-    v_queue_names text[];
+    v_outcome pyengine.finish_request;
+    v_queue_name text;
 begin
-    with request as materialized (
-        select r.*
-        from pyengine._finish_requests(finish_workflows.requests) r
-    ), finished as (
-        update pyengine.workflows w
-        set status = case when r.error is null then 'SUCCESS' else 'ERROR' end,
-            output = r.output, error = r.error, serialization = coalesce(r.serialization, w.serialization),
-            lease_token = null, deduplication_id = null, finished_at = v_now, updated_at = v_now
-        from (select q.* from request q where q.refusal is null order by q.workflow_id) r
-        where w.workflow_id = r.workflow_id and w.lease_token = r.lease_token
-        returning r.item, w.workflow_id, w.queue_name
-    )
-    select (select count(*) from request), coalesce(array_agg(f.item), '{}'), array_agg(f.workflow_id),
-        array_agg(distinct f.queue_name) filter (where f.queue_name is not null)
-    into v_asked, v_finished, v_ids, v_queue_names
-    from finished f;
-
-    perform pyengine._wake_ended(v_ids, v_queue_names);
-
-    if cardinality(v_finished) < v_asked then
-        return query select a.* from pyengine._answer_finishes(finish_workflows.requests, v_finished) a;
+    if json_typeof(finish_workflows.requests) = 'object' then
+        v_outcome := json_populate_record(null::pyengine.finish_request, finish_workflows.requests);
+        if pyengine._finish_refusal(v_outcome) is null then
+            update pyengine.workflows w
+            set status = case when v_outcome.error is null then 'SUCCESS' else 'ERROR' end,
+                output = v_outcome.output, error = v_outcome.error,
+                serialization = coalesce(v_outcome.serialization, w.serialization),
+                lease_token = null, deduplication_id = null, finished_at = v_now, updated_at = v_now
+            where w.workflow_id = v_outcome.workflow_id and w.lease_token = v_outcome.lease_token
+            returning w.queue_name into v_queue_name;
+            if found then
+                perform pyengine._wake_ended(array[v_outcome.workflow_id], array[v_queue_name]);
+                return;
+            end if;
+        end if;
     end if;
+    return query select a.* from pyengine._finish_batch(pyengine._as_batch(finish_workflows.requests)) a;
 end
 $$;
 
-comment on function pyengine.finish_workflows is 'Records a json array of workflow outcomes in one commit, each under the lease of its run; answers only for those that it refused. Role: worker.';
+comment on function pyengine.finish_workflows is 'Records workflow outcomes (a json array of documents, or one) in one commit, each under the lease of its run; answers only for those that it refused. Role: worker.';
