@@ -99,6 +99,18 @@ CREATE TYPE pyengine.finish_answer AS (
 COMMENT ON TYPE pyengine.finish_answer IS 'An outcome that was refused, with its code.';
 
 
+CREATE TYPE pyengine.finish_request AS (
+	workflow_id text,
+	lease_token uuid,
+	serialization text,
+	output json,
+	error json
+);
+
+
+COMMENT ON TYPE pyengine.finish_request IS 'A document of finish_workflows.';
+
+
 CREATE TYPE pyengine.key_round AS (
 	workflow_ids text[],
 	partition_keys text[],
@@ -162,6 +174,22 @@ CREATE TYPE pyengine.step_answer AS (
 
 
 COMMENT ON TYPE pyengine.step_answer IS 'A checkpoint that stored nothing: refused (with its code), or the step has an outcome already (which holds).';
+
+
+CREATE TYPE pyengine.step_request AS (
+	workflow_id text,
+	lease_token uuid,
+	step_id integer,
+	name text,
+	child_workflow_id text,
+	elapsed_ms double precision,
+	serialization text,
+	output json,
+	error json
+);
+
+
+COMMENT ON TYPE pyengine.step_request IS 'A document of record_steps.';
 
 
 CREATE TYPE pyengine.stream_value AS (
@@ -400,10 +428,9 @@ CREATE FUNCTION pyengine._append_requests(requests json) RETURNS TABLE(workflow_
         case
             when r.workflow_id is null or r.lease_token is null or r.step_id is null or r.key is null
                 or r.serialization is null or pg_catalog.octet_length(r.key) > 512 then 'PE400'
-            when pg_catalog.octet_length(r.value::text) > 65536
-                and pg_catalog.octet_length(r.value::text) > pyengine._payload_limit() then 'PE413'
+            when pyengine._is_too_large(r.value) then 'PE413'
         end
-    from rows from (pg_catalog.json_to_recordset(requests) as (
+    from rows from (pg_catalog.json_to_recordset(pyengine._as_batch(requests)) as (
         workflow_id text, lease_token uuid, step_id int, step_name text, key text, is_end boolean,
         serialization text, value json
     )) with ordinality as r (
@@ -435,6 +462,17 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._arguments(positional_args json[], named_args json) IS 'The arguments of a workflow in the portable form; raises PE400.';
+
+
+CREATE FUNCTION pyengine._as_batch(requests json) RETURNS json
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    select case when pg_catalog.json_typeof(requests) = 'object'
+        then ('[' || requests::text || ']')::json else requests end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._as_batch(requests json) IS 'A json array of documents from one document or an array.';
 
 
 CREATE FUNCTION pyengine._await_keys(wait_keys bigint[], channel text) RETURNS void
@@ -622,8 +660,7 @@ begin
                 'a message needs a destination_id and a serialization'
             when octet_length(r.topic) > 512 or octet_length(r.idempotency_key) > 512 then
                 'topic and idempotency_key must have at most 512 bytes'
-            when octet_length(r.message::text) > 65536
-                and octet_length(r.message::text) > pyengine._payload_limit() then
+            when pyengine._is_too_large(r.message) then
                 format('a message to workflow %s is larger than the limit of %s bytes (max_payload_bytes)',
                     r.destination_id, pyengine._payload_limit())
             when octet_length(r.message::text) > 1000 and pyengine._is_too_deep(r.message) then
@@ -632,7 +669,7 @@ begin
                 and r.idempotency_key is not null then
                 'two messages to one workflow have the same idempotency_key'
         end as message,
-        octet_length(r.message::text) > pyengine._payload_limit() or pyengine._is_too_deep(r.message) as is_too_large
+        pyengine._is_too_large(r.message) or pyengine._is_too_deep(r.message) as is_too_large
     into v_problem
     from json_to_recordset(_check_messages.messages) as r (
         destination_id text, topic text, serialization text, idempotency_key text, message json
@@ -679,8 +716,7 @@ begin
     if _check_published.key is null or octet_length(_check_published.key) > 512 then
         raise exception using errcode = 'PE400',
             message = format('the key of an %s must have at most 512 bytes', _check_published.what);
-    elsif octet_length(_check_published.value::text) > 65536
-        and octet_length(_check_published.value::text) > pyengine._payload_limit() then
+    elsif pyengine._is_too_large(_check_published.value) then
         raise exception using errcode = 'PE413',
             message = format('a value of workflow %s is larger than the limit of %s bytes (max_payload_bytes)',
                 _check_published.workflow_id, pyengine._payload_limit()),
@@ -1153,24 +1189,76 @@ $$;
 COMMENT ON FUNCTION pyengine._find_receipt(workflow_id text, step_id integer) IS 'The outcome of a durable wait, if it is recorded already.';
 
 
+CREATE FUNCTION pyengine._finish_batch(requests json) RETURNS SETOF pyengine.finish_answer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_asked int;
+    v_finished int[];
+    v_ids text[];
+    v_queue_names text[];
+begin
+    with request as materialized (
+        select r.*
+        from pyengine._finish_requests(_finish_batch.requests) r
+    ), finished as (
+        update pyengine.workflows w
+        set status = case when r.error is null then 'SUCCESS' else 'ERROR' end,
+            output = r.output, error = r.error, serialization = coalesce(r.serialization, w.serialization),
+            lease_token = null, deduplication_id = null, finished_at = v_now, updated_at = v_now
+        from (select q.* from request q where q.refusal is null order by q.workflow_id) r
+        where w.workflow_id = r.workflow_id and w.lease_token = r.lease_token
+        returning r.item, w.workflow_id, w.queue_name
+    )
+    select (select count(*) from request), coalesce(array_agg(f.item), '{}'), array_agg(f.workflow_id),
+        array_agg(distinct f.queue_name)
+    into v_asked, v_finished, v_ids, v_queue_names
+    from finished f;
+
+    perform pyengine._wake_ended(v_ids, v_queue_names);
+
+    if cardinality(v_finished) < v_asked then
+        return query select a.* from pyengine._answer_finishes(_finish_batch.requests, v_finished) a;
+    end if;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._finish_batch(requests json) IS 'Records a json array of workflow outcomes.';
+
+
+CREATE FUNCTION pyengine._finish_refusal(request pyengine.finish_request) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+    select case
+        when (request).workflow_id is null or (request).lease_token is null then 'PE400'
+        when pyengine._is_too_large((request).output) or pyengine._is_too_large((request).error) then 'PE413'
+    end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._finish_refusal(request pyengine.finish_request) IS 'The code of what is wrong with an outcome, if anything.';
+
+
 CREATE FUNCTION pyengine._finish_requests(requests json) RETURNS TABLE(workflow_id text, lease_token uuid, serialization text, output json, error json, item integer, refusal text)
     LANGUAGE sql STABLE
     AS $$
     select r.*,
-        case
-            when r.workflow_id is null or r.lease_token is null then 'PE400'
-            when pg_catalog.octet_length(r.output::text) > 65536
-                and pg_catalog.octet_length(r.output::text) > pyengine._payload_limit() then 'PE413'
-            when pg_catalog.octet_length(r.error::text) > 65536
-                and pg_catalog.octet_length(r.error::text) > pyengine._payload_limit() then 'PE413'
-        end
-    from rows from (pg_catalog.json_to_recordset(requests) as (
-        workflow_id text, lease_token uuid, serialization text, output json, error json
-    )) with ordinality r
+        pyengine._finish_refusal(
+            row(r.workflow_id, r.lease_token, r.serialization, r.output, r.error)::pyengine.finish_request)
+    from pg_catalog.json_populate_recordset(null::pyengine.finish_request, pyengine._as_batch(requests))
+        with ordinality r (workflow_id, lease_token, serialization, output, error, item)
 $$;
 
 
-COMMENT ON FUNCTION pyengine._finish_requests(requests json) IS 'The rows of a finish_workflows request, each with the code of what is wrong with it, if anything.';
+COMMENT ON FUNCTION pyengine._finish_requests(requests json) IS 'The documents of finish_workflows, each with the code of what is wrong with it, if anything.';
 
 
 CREATE FUNCTION pyengine._finish_wait(workflow_id text, attempt integer, step_id integer, name text, serialization text, output json) RETURNS void
@@ -1371,6 +1459,17 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._is_too_deep(payload json) IS 'Whether a payload is nested deeper than 500 levels.';
+
+
+CREATE FUNCTION pyengine._is_too_large(payload json) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+    select case when pg_catalog.octet_length(payload::text) > 65536
+        then pg_catalog.octet_length(payload::text) > pyengine._payload_limit() else false end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._is_too_large(payload json) IS 'Whether a payload is larger than max_payload_bytes.';
 
 
 CREATE FUNCTION pyengine._key_room(queue pyengine.queues, executor pyengine.executors, partition_key text, is_serial boolean) RETURNS integer
@@ -2093,6 +2192,54 @@ $$;
 COMMENT ON FUNCTION pyengine._reap_executors() IS 'Declares executors dead whose lease is past or whose session stayed away; returns how many.';
 
 
+CREATE FUNCTION pyengine._record_batch(requests json) RETURNS SETOF pyengine.step_answer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_asked int;
+    v_stored int;
+begin
+    with request as materialized (
+        select r.*
+        from pyengine._step_requests(_record_batch.requests) r
+    ), owned as materialized (
+        select r.*, w.attempt_count
+        from (select q.* from request q where q.refusal is null order by q.workflow_id) r
+        cross join lateral (
+            select o.lease_token, o.attempt_count
+            from pyengine.workflows o
+            where o.workflow_id = r.workflow_id
+            for no key update
+        ) w
+        where w.lease_token = r.lease_token
+    ), stored as (
+        insert into pyengine.steps (
+            workflow_id, step_id, name, attempt, child_workflow_id,
+            started_at, completed_at, serialization, output, error
+        )
+        select r.workflow_id, r.step_id, r.name, r.attempt_count, r.child_workflow_id,
+            v_now - make_interval(secs => coalesce(r.elapsed_ms, 0) / 1000), v_now, r.serialization, r.output, r.error
+        from owned r
+        on conflict on constraint steps_pkey do nothing
+        returning 1
+    )
+    select (select count(*) from request), (select count(*) from stored) into v_asked, v_stored;
+
+    if v_stored < v_asked then
+        return query select a.* from pyengine._answer_steps(_record_batch.requests) a;
+    end if;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._record_batch(requests json) IS 'Records a json array of step outcomes.';
+
+
 CREATE FUNCTION pyengine._record_bounce(call pyengine.debounce_call, holder_id text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2475,11 +2622,10 @@ CREATE FUNCTION pyengine._start_requests(requests json) RETURNS TABLE(workflow_i
             -- A time of a hundred years is as good as any longer one, and the calendar can hold it.
             when r.delay_ms > 3155760000000 or r.timeout_ms > 3155760000000
                 or pg_catalog.abs(r.deadline_epoch_ms) > 9000000000000 or r.max_attempts < 1 then 'PE400'
-            when pg_catalog.octet_length(r.inputs::text) > 65536
-                and pg_catalog.octet_length(r.inputs::text) > pyengine._payload_limit() then 'PE413'
+            when pyengine._is_too_large(r.inputs) then 'PE413'
             when pg_catalog.octet_length(r.inputs::text) > 1000 and pyengine._is_too_deep(r.inputs) then 'PE413'
         end
-    from rows from (pg_catalog.json_to_recordset(requests) as (
+    from rows from (pg_catalog.json_to_recordset(pyengine._as_batch(requests)) as (
         workflow_id text, name text, class_name text, config_name text,
         application_name text, application_version text, version_is_pinned boolean,
         lease_token uuid, start_token uuid, max_attempts int,
@@ -2525,26 +2671,32 @@ $$;
 COMMENT ON FUNCTION pyengine._status_sql(status text) IS 'SQL text that compares the status of workflow w with a value.';
 
 
+CREATE FUNCTION pyengine._step_refusal(request pyengine.step_request) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+    select case
+        when (request).workflow_id is null or (request).lease_token is null or (request).name is null
+            or (request).serialization is null or (request).step_id is null or (request).step_id < 1 then 'PE400'
+        when pyengine._is_too_large((request).output) or pyengine._is_too_large((request).error) then 'PE413'
+    end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._step_refusal(request pyengine.step_request) IS 'The code of what is wrong with a step, if anything.';
+
+
 CREATE FUNCTION pyengine._step_requests(requests json) RETURNS TABLE(workflow_id text, lease_token uuid, step_id integer, name text, child_workflow_id text, elapsed_ms double precision, serialization text, output json, error json, item integer, refusal text)
     LANGUAGE sql STABLE
     AS $$
     select r.*,
-        case
-            when r.workflow_id is null or r.lease_token is null or r.name is null or r.serialization is null
-                or r.step_id is null or r.step_id < 1 then 'PE400'
-            when pg_catalog.octet_length(r.output::text) > 65536
-                and pg_catalog.octet_length(r.output::text) > pyengine._payload_limit() then 'PE413'
-            when pg_catalog.octet_length(r.error::text) > 65536
-                and pg_catalog.octet_length(r.error::text) > pyengine._payload_limit() then 'PE413'
-        end
-    from rows from (pg_catalog.json_to_recordset(requests) as (
-        workflow_id text, lease_token uuid, step_id int, name text, child_workflow_id text,
-        elapsed_ms double precision, serialization text, output json, error json
-    )) with ordinality r
+        pyengine._step_refusal(row(r.workflow_id, r.lease_token, r.step_id, r.name, r.child_workflow_id,
+            r.elapsed_ms, r.serialization, r.output, r.error)::pyengine.step_request)
+    from pg_catalog.json_populate_recordset(null::pyengine.step_request, pyengine._as_batch(requests))
+        with ordinality r (workflow_id, lease_token, step_id, name, child_workflow_id, elapsed_ms, serialization, output, error, item)
 $$;
 
 
-COMMENT ON FUNCTION pyengine._step_requests(requests json) IS 'The rows of a record_steps request, each with the code of what is wrong with it, if anything.';
+COMMENT ON FUNCTION pyengine._step_requests(requests json) IS 'The documents of record_steps, each with the code of what is wrong with it, if anything.';
 
 
 CREATE FUNCTION pyengine._updates(on_conflict text, application_name text, application_version text) RETURNS boolean
@@ -2652,13 +2804,24 @@ COMMENT ON FUNCTION pyengine._wake(wait_keys bigint[]) IS 'Notifies the channels
 CREATE FUNCTION pyengine._wake_ended(workflow_ids text[], queue_names text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
     AS $$
+declare
+    v_keys bigint[] := array(
+        select pyengine.wait_key('result', i.workflow_id) from unnest(_wake_ended.workflow_ids) i (workflow_id));
 begin
-    perform pyengine._wake(array(
-        select pyengine.wait_key('result', i.workflow_id) from unnest(_wake_ended.workflow_ids) i (workflow_id)
-        union all
-        select pyengine.wait_key('work', n.queue_name) from unnest(_wake_ended.queue_names) n (queue_name)
-    ));
+    if array_remove(_wake_ended.queue_names, null) <> '{}' then
+        v_keys := v_keys || array(
+            select pyengine.wait_key('work', q.queue_name)
+            from unnest(_wake_ended.queue_names) n (queue_name)
+            join pyengine.queues q on q.queue_name = n.queue_name
+            where num_nonnulls(q.worker_concurrency, q.concurrency, q.partition_concurrency,
+                    q.partition_worker_concurrency) > 0
+                or pyengine._has_serial_work(q.queue_name)
+        );
+    end if;
+    perform pyengine._wake(v_keys);
 end
 $$;
 
@@ -3562,44 +3725,34 @@ CREATE FUNCTION pyengine.finish_workflows(requests json) RETURNS SETOF pyengine.
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
-    SET enable_hashjoin TO 'off'
-    SET enable_mergejoin TO 'off'
-    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     v_now timestamptz := pyengine.now();
-    v_asked int;
-    v_finished int[];
-    v_ids text[];
-    v_queue_names text[];
+    v_outcome pyengine.finish_request;
+    v_queue_name text;
 begin
-    with request as materialized (
-        select r.*
-        from pyengine._finish_requests(finish_workflows.requests) r
-    ), finished as (
-        update pyengine.workflows w
-        set status = case when r.error is null then 'SUCCESS' else 'ERROR' end,
-            output = r.output, error = r.error, serialization = coalesce(r.serialization, w.serialization),
-            lease_token = null, deduplication_id = null, finished_at = v_now, updated_at = v_now
-        from (select q.* from request q where q.refusal is null order by q.workflow_id) r
-        where w.workflow_id = r.workflow_id and w.lease_token = r.lease_token
-        returning r.item, w.workflow_id, w.queue_name
-    )
-    select (select count(*) from request), coalesce(array_agg(f.item), '{}'), array_agg(f.workflow_id),
-        array_agg(distinct f.queue_name) filter (where f.queue_name is not null)
-    into v_asked, v_finished, v_ids, v_queue_names
-    from finished f;
-
-    perform pyengine._wake_ended(v_ids, v_queue_names);
-
-    if cardinality(v_finished) < v_asked then
-        return query select a.* from pyengine._answer_finishes(finish_workflows.requests, v_finished) a;
+    if json_typeof(finish_workflows.requests) = 'object' then
+        v_outcome := json_populate_record(null::pyengine.finish_request, finish_workflows.requests);
+        if pyengine._finish_refusal(v_outcome) is null then
+            update pyengine.workflows w
+            set status = case when v_outcome.error is null then 'SUCCESS' else 'ERROR' end,
+                output = v_outcome.output, error = v_outcome.error,
+                serialization = coalesce(v_outcome.serialization, w.serialization),
+                lease_token = null, deduplication_id = null, finished_at = v_now, updated_at = v_now
+            where w.workflow_id = v_outcome.workflow_id and w.lease_token = v_outcome.lease_token
+            returning w.queue_name into v_queue_name;
+            if found then
+                perform pyengine._wake_ended(array[v_outcome.workflow_id], array[v_queue_name]);
+                return;
+            end if;
+        end if;
     end if;
+    return query select a.* from pyengine._finish_batch(pyengine._as_batch(finish_workflows.requests)) a;
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.finish_workflows(requests json) IS 'Records a json array of workflow outcomes in one commit, each under the lease of its run; answers only for those that it refused. Role: worker.';
+COMMENT ON FUNCTION pyengine.finish_workflows(requests json) IS 'Records workflow outcomes (a json array of documents, or one) in one commit, each under the lease of its run; answers only for those that it refused. Role: worker.';
 
 
 CREATE FUNCTION pyengine.forget_waits(wait_keys bigint[], channel text) RETURNS void
@@ -4315,8 +4468,7 @@ declare
     v_now timestamptz := pyengine.now();
     v_attempt int;
 begin
-    if octet_length(record_step_in_transaction.output::text) > 65536
-        and octet_length(record_step_in_transaction.output::text) > pyengine._payload_limit() then
+    if pyengine._is_too_large(record_step_in_transaction.output) then
         raise exception using errcode = 'PE413',
             message = format('the outcome of step %s of workflow %s is larger than the limit of %s bytes (max_payload_bytes)',
                 record_step_in_transaction.step_id, record_step_in_transaction.workflow_id, pyengine._payload_limit()),
@@ -4344,47 +4496,42 @@ CREATE FUNCTION pyengine.record_steps(requests json) RETURNS SETOF pyengine.step
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
-    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     v_now timestamptz := pyengine.now();
-    v_asked int;
-    v_stored int;
+    v_step pyengine.step_request;
+    v_attempt int;
 begin
-    with request as materialized (
-        select r.*
-        from pyengine._step_requests(record_steps.requests) r
-    ), owned as materialized (
-        select r.*, w.attempt_count
-        from (select q.* from request q where q.refusal is null order by q.workflow_id) r
-        cross join lateral (
-            select o.lease_token, o.attempt_count
-            from pyengine.workflows o
-            where o.workflow_id = r.workflow_id
-            for no key update
-        ) w
-        where w.lease_token = r.lease_token
-    ), stored as (
-        insert into pyengine.steps (
-            workflow_id, step_id, name, attempt, child_workflow_id,
-            started_at, completed_at, serialization, output, error
-        )
-        select r.workflow_id, r.step_id, r.name, r.attempt_count, r.child_workflow_id,
-            v_now - make_interval(secs => coalesce(r.elapsed_ms, 0) / 1000), v_now, r.serialization, r.output, r.error
-        from owned r
-        on conflict on constraint steps_pkey do nothing
-        returning 1
-    )
-    select (select count(*) from request), (select count(*) from stored) into v_asked, v_stored;
-
-    if v_stored < v_asked then
-        return query select a.* from pyengine._answer_steps(record_steps.requests) a;
+    if json_typeof(record_steps.requests) = 'object' then
+        v_step := json_populate_record(null::pyengine.step_request, record_steps.requests);
+        if pyengine._step_refusal(v_step) is null then
+            select w.attempt_count
+            into v_attempt
+            from pyengine.workflows w
+            where w.workflow_id = v_step.workflow_id and w.lease_token = v_step.lease_token
+            for no key update;
+            if found then
+                insert into pyengine.steps (
+                    workflow_id, step_id, name, attempt, child_workflow_id,
+                    started_at, completed_at, serialization, output, error
+                ) values (
+                    v_step.workflow_id, v_step.step_id, v_step.name, v_attempt, v_step.child_workflow_id,
+                    v_now - make_interval(secs => coalesce(v_step.elapsed_ms, 0) / 1000), v_now,
+                    v_step.serialization, v_step.output, v_step.error
+                )
+                on conflict on constraint steps_pkey do nothing;
+                if found then
+                    return;
+                end if;
+            end if;
+        end if;
     end if;
+    return query select a.* from pyengine._record_batch(pyengine._as_batch(record_steps.requests)) a;
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.record_steps(requests json) IS 'Records a json array of step outcomes in one commit, each under the lease of its run; answers only for those that it did not store. Role: worker.';
+COMMENT ON FUNCTION pyengine.record_steps(requests json) IS 'Records step outcomes (a json array of documents, or one) in one commit, each under the lease of its run; answers only for those that it did not store. Role: worker.';
 
 
 CREATE FUNCTION pyengine.register_application_version(application_name text, version_name text, is_pinned boolean DEFAULT true) RETURNS SETOF pyengine.application_versions
@@ -5203,9 +5350,9 @@ COMMENT ON FUNCTION pyengine.update_workflow_attributes(workflow_id text, attrib
 CREATE FUNCTION pyengine.wait_key(kind text, id text, name text DEFAULT ''::text) RETURNS bigint
     LANGUAGE sql IMMUTABLE
     AS $$
-    select ('x' || pg_catalog.encode(pg_catalog.substring(pg_catalog.sha256(pg_catalog.convert_to(
-        kind || ':' || pg_catalog.octet_length(id) || ':' || id || ':' || name, 'UTF8')), 1, 8), 'hex'
-    ))::bit(64)::bigint
+    select ('x' || pg_catalog.encode(pg_catalog.substring(pg_catalog.sha256(pg_catalog.decode(pg_catalog.replace(
+        kind || ':' || pg_catalog.octet_length(id)::text || ':' || id || ':' || name, '\', '\\'), 'escape'
+    )), 1, 8), 'hex'))::bit(64)::bigint
 $$;
 
 
@@ -5530,6 +5677,9 @@ REVOKE ALL ON FUNCTION pyengine._append_requests(requests json) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._arguments(positional_args json[], named_args json) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._as_batch(requests json) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._await_keys(wait_keys bigint[], channel text) FROM PUBLIC;
 
 
@@ -5593,6 +5743,12 @@ REVOKE ALL ON FUNCTION pyengine._end_hibernations(workflow_ids text[]) FROM PUBL
 REVOKE ALL ON FUNCTION pyengine._find_receipt(workflow_id text, step_id integer) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._finish_batch(requests json) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._finish_refusal(request pyengine.finish_request) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._finish_requests(requests json) FROM PUBLIC;
 
 
@@ -5618,6 +5774,9 @@ REVOKE ALL ON FUNCTION pyengine._is_partitioned(queue pyengine.queues) FROM PUBL
 
 
 REVOKE ALL ON FUNCTION pyengine._is_too_deep(payload json) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._is_too_large(payload json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._key_room(queue pyengine.queues, executor pyengine.executors, partition_key text, is_serial boolean) FROM PUBLIC;
@@ -5680,6 +5839,9 @@ REVOKE ALL ON FUNCTION pyengine._queue_room(queue pyengine.queues, executor pyen
 REVOKE ALL ON FUNCTION pyengine._reap_executors() FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._record_batch(requests json) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._record_bounce(call pyengine.debounce_call, holder_id text) FROM PUBLIC;
 
 
@@ -5735,6 +5897,9 @@ REVOKE ALL ON FUNCTION pyengine._starts_in_window(queue_name text, partition_key
 
 
 REVOKE ALL ON FUNCTION pyengine._status_sql(status text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._step_refusal(request pyengine.step_request) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._step_requests(requests json) FROM PUBLIC;
