@@ -62,7 +62,8 @@ class Await:
 
     `keys` say what wakes the wait. `left(rows)` is None when the wait is over, else for how many seconds it may go on
     before it is looked at again in any case. Without success after `timeout` seconds the last rows are the result.
-    The run `waiter` takes no slot of the process meanwhile.
+    The run `waiter` takes no slot of the process meanwhile. It may hibernate: until the time that the step
+    `timer_step_id` holds, or until a key comes true; at once when the wait is known to be `is_long`.
     """
 
     call: Callable[[str | None], Call[Any]]
@@ -70,6 +71,8 @@ class Await:
     left: Callable[[list[Any]], float | None] = until_rows
     timeout: float | None = None
     waiter: WorkflowRun | None = None
+    timer_step_id: int | None = None
+    is_long: bool = False
 
 
 @dataclass(slots=True, frozen=True)
@@ -81,6 +84,7 @@ class AwaitLocal:
 
     workflow_id: str
     waiter: WorkflowRun | None = None
+    is_long: bool = False
 
 
 @dataclass(slots=True, frozen=True)

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from pyengine.context import (
@@ -34,7 +35,7 @@ from pyengine.flows.workflows import (
 from pyengine.identity import authorize
 from pyengine.preparation import Preparation, Prepared, recorded_child
 from pyengine.registry import RegisteredWorkflow, Registry
-from pyengine.runs import WorkflowRun, run_of
+from pyengine.runs import HibernatedRun, WorkflowRun, run_of
 from pyengine.runtime.engine import Engine
 from pyengine.runtime.local import LocalRun
 from pyengine.runtime.transactions import Transactions
@@ -102,6 +103,7 @@ class Runtime(Preparation):
         started = yield from self._start(prepared)
         if started.is_new:
             if workflow.is_async:
+                prepared.run.can_hibernate = True
                 local = self._begin(prepared.run, asyncio.get_running_loop())
                 self._spawn_task(local, prepared.body)
             else:
@@ -223,14 +225,19 @@ class Runtime(Preparation):
             raise
 
     def _run_or_follow(self, prepared: Prepared, started: Started) -> Flow[Any]:
+        parent, is_long = prepared.parent, False
         if started.is_new:
+            prepared.run.can_hibernate = parent is not None and parent.can_hibernate
             try:
-                return (yield from self._tracked(self._begin(prepared.run), prepared.body))
-            except DBOSBaseException:
+                with parent.branch() if parent is not None else nullcontext():
+                    return (yield from self._tracked(self._begin(prepared.run), prepared.body))
+            except DBOSBaseException as error:
+                is_long = isinstance(error, HibernatedRun)
                 _logger.debug("following workflow %s after a lost run", started.workflow_id)
-        return (yield from await_result(started.workflow_id, self.codec, prepared.parent))
+        return (yield from await_result(started.workflow_id, self.codec, parent, is_long=is_long))
 
     def _tracked(self, local: LocalRun, body: Callable[[], Any]) -> Flow[Any]:
+        local.run.settle()
         with local:
             return local.succeed((yield from run_workflow(local.run, body)))
 
@@ -239,6 +246,7 @@ class Runtime(Preparation):
 
     def _spawn(self, run: WorkflowRun, body: Callable[[], Any], *, is_async: bool) -> None:
         """Run a workflow that is leased already, in a thread or on the background loop."""
+        run.can_hibernate = True
         if is_async:
             loop = self.engine.loop.get()
             loop.call_soon_threadsafe(self._spawn_task, self._begin(run, loop), body)

@@ -237,6 +237,7 @@ def _runtime(settings: Settings, url: str) -> Runtime:
         lease_seconds=settings.lease_seconds,
         heartbeat_seconds=settings.heartbeat_seconds,
         max_threads=settings.max_executor_threads,
+        hibernate_after=settings.hibernate_after,
         queue_names=_Process.queue_names,
     )
     engine = Engine(

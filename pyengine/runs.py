@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from pyengine.database.rows import ClaimedWorkflow, StepAnswer
 from pyengine.errors import (
+    DBOSBaseException,
     DBOSUnexpectedStepError,
     DBOSWorkflowCancelledError,
     DBOSWorkflowConflictIDError,
@@ -41,9 +45,20 @@ class Identity:
 NOBODY = Identity()
 
 
+class HibernatedRun(DBOSBaseException):
+    """A run was given up because its workflow waits for long: another run goes on when the wait is over."""
+
+    def __init__(self, workflow_id: str) -> None:
+        super().__init__(f"Workflow {workflow_id} hibernates until its wait is over")
+
+
 @dataclass(slots=True)
 class WorkflowRun:
-    """One run of a workflow, from its start or claim to its end in this process."""
+    """One run of a workflow, from its start or claim to its end in this process.
+
+    `can_hibernate` is true when nobody's stack waits for the run. A branch is a thread or task in which the run waits
+    or runs a step; its home is the one that runs its body.
+    """
 
     workflow_id: str
     name: str
@@ -53,6 +68,8 @@ class WorkflowRun:
     attempt: int = 1
     queue_name: str | None = None
     is_claimed: bool = False
+    claimed_at: datetime | None = None
+    can_hibernate: bool = False
     identity: Identity = NOBODY
     history: Mapping[int, Recorded] = field(default_factory=dict)
     ended_by: BaseException | None = None
@@ -60,6 +77,8 @@ class WorkflowRun:
     is_reading_stream: bool = False
     is_doubtful: bool = False
     _last_step_id: int = 0
+    _home: object = None
+    _branches: dict[object, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def next_step_id(self) -> int:
@@ -73,11 +92,31 @@ class WorkflowRun:
             self._last_step_id += count
         return first
 
+    def settle(self) -> None:
+        """The body begins, in this thread or task."""
+        self._home = _here()
+
+    @contextmanager
+    def branch(self) -> Iterator[None]:
+        """The run waits or runs a step in this thread or task."""
+        key, branches = _here(), self._branches
+        branches[key] = branches.get(key, 0) + 1
+        try:
+            yield
+        finally:
+            branches[key] -= 1
+            if not branches[key]:
+                del branches[key]
+
+    def only_waits_here(self) -> bool:
+        """Whether this is the body of the run, waiting, and nothing else of the run is under way."""
+        return _here() == self._home and len(self._branches) == 1 and self._home in self._branches
+
     def check(self) -> None:
         """Refuse to go on once the run has ended.
 
         Raises:
-            DBOSBaseException: Why it ended: it was cancelled, or another run owns the workflow.
+            DBOSBaseException: Why it ended: it was cancelled, another run owns the workflow, or it hibernates.
         """
         if self.ended_by is not None:
             raise self.ended_by
@@ -130,6 +169,15 @@ class WorkflowRun:
         return error
 
 
+def _here() -> object:
+    """The running task, or else the thread."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    return threading.get_ident() if task is None else task
+
+
 def run_of(claimed: ClaimedWorkflow, lease_token: str, codec: Codec) -> WorkflowRun:
     """The run of a claimed workflow, with its history."""
     columns = (
@@ -151,6 +199,7 @@ def run_of(claimed: ClaimedWorkflow, lease_token: str, codec: Codec) -> Workflow
         attempt=claimed.attempt_count,
         queue_name=claimed.queue_name,
         is_claimed=True,
+        claimed_at=claimed.claimed_at,
         identity=Identity(
             claimed.authenticated_user, claimed.assumed_role, claimed.authenticated_roles
         ),

@@ -20,7 +20,10 @@ READ_STREAM_OFFSET = "DBOS.readStreamOffset"
 
 
 class StreamItems:
-    """The values of a stream one after another; reads ahead in batches."""
+    """The values of a stream one after another; reads ahead in batches.
+
+    Each is a recorded step of `run`, if there is one; `waiter` is the run that waits for them.
+    """
 
     def __init__(
         self,
@@ -30,9 +33,11 @@ class StreamItems:
         key: str,
         offset: int,
         timeout_seconds: float | None,
+        waiter: WorkflowRun | None,
     ) -> None:
         self._runtime = runtime
         self._run = run
+        self._waiter = waiter
         self._workflow_id = workflow_id
         self._key = key
         self._position = offset
@@ -68,7 +73,7 @@ class StreamItems:
     def _read(self) -> Flow[tuple[Any] | None]:
         if not self._ahead:
             batch = yield from read_batch(
-                self._workflow_id, self._key, self._position, self._timeout
+                self._workflow_id, self._key, self._position, self._timeout, self._waiter
             )
             if not batch:
                 raise DBOSStreamTimeoutError(self._workflow_id, self._key, self._timeout)
@@ -96,7 +101,8 @@ def stream_items(
         ValueError: An argument is out of range.
     """
     _check(offset, timeout_seconds, polling_interval_sec)
-    return StreamItems(runtime, current_run(), workflow_id, key, offset, timeout_seconds)
+    run = current_run()
+    return StreamItems(runtime, run, workflow_id, key, offset, timeout_seconds, run)
 
 
 def offset_value(
@@ -115,14 +121,15 @@ def offset_value(
     """
     _check(offset, timeout_seconds, polling_interval_sec)
 
+    run = current_run()
+
     def read() -> Flow[Any]:
-        items = StreamItems(runtime, None, workflow_id, key, offset, timeout_seconds)
+        items = StreamItems(runtime, None, workflow_id, key, offset, timeout_seconds, run)
         item = yield from items.next()
         if item is None:
             raise DBOSStreamTimeoutError(workflow_id, key)
         return item[0]
 
-    run = current_run()
     return read() if run is None else record_operation(run, READ_STREAM_OFFSET, read())
 
 

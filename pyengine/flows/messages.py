@@ -13,7 +13,7 @@ from pyengine.effects import Await, Flow, WaitFor
 from pyengine.errors import DBOSException
 from pyengine.flows.steps import record_error
 from pyengine.refusals import refusal
-from pyengine.runs import WorkflowRun
+from pyengine.runs import Recorded, WorkflowRun
 from pyengine.serialization import Codec
 
 SLEEP = "DBOS.sleep"
@@ -39,7 +39,9 @@ class Sender:
 
 def sleep(run: WorkflowRun, step_id: int, seconds: float) -> Flow[None]:
     """Sleep durably: the wake time is recorded first, and only the database's clock ends the sleep."""
-    run.recorded(step_id, SLEEP)
+    recorded = run.recorded(step_id, SLEEP)
+    if recorded is not None and _is_past(run, recorded):
+        return
 
     def call(channel: str | None) -> Call[Any]:
         return message_calls.sleep_until(
@@ -51,7 +53,17 @@ def sleep(run: WorkflowRun, step_id: int, seconds: float) -> Flow[None]:
         )
 
     wanted = [WaitFor("result", run.workflow_id)]
-    yield from ended(run, Await(call, wanted, left=lambda rows: rows[0] / 1000 or None, waiter=run))
+    wait = Await(
+        call, wanted, left=lambda rows: rows[0] / 1000 or None, waiter=run, timer_step_id=step_id
+    )
+    yield from ended(run, wait)
+
+
+def _is_past(run: WorkflowRun, sleep: Recorded) -> bool:
+    """Whether a recorded sleep was over, by the database's clock, when the run was claimed."""
+    if run.claimed_at is None or sleep.output is None:
+        return False
+    return float(sleep.output) <= run.claimed_at.timestamp()
 
 
 def receive(run: WorkflowRun, step_id: int, topic: str | None, timeout_seconds: float) -> Flow[Any]:
@@ -71,7 +83,8 @@ def receive(run: WorkflowRun, step_id: int, topic: str | None, timeout_seconds: 
             channel=channel,
         )
 
-    return (yield from _wait(run, call, WaitFor("message", run.workflow_id, name)))
+    wanted = WaitFor("message", run.workflow_id, name)
+    return (yield from _wait(run, call, wanted, step_id + 1))
 
 
 def receive_event(
@@ -93,15 +106,14 @@ def receive_event(
             channel=channel,
         )
 
-    return (yield from _wait(run, call, WaitFor("event", source_id, key)))
+    return (yield from _wait(run, call, WaitFor("event", source_id, key), step_id + 1))
 
 
-def _wait(run: WorkflowRun, call: Any, wanted: WaitFor) -> Flow[Any]:
+def _wait(run: WorkflowRun, call: Any, wanted: WaitFor, timer_step_id: int) -> Flow[Any]:
     """Wait for a receipt; the end of the own workflow (a cancel) ends the wait too."""
     own_end = WaitFor("result", run.workflow_id)
-    receipts: list[Receipt] = yield from ended(
-        run, Await(call, [wanted, own_end], left=_left, waiter=run)
-    )
+    wait = Await(call, [wanted, own_end], left=_left, waiter=run, timer_step_id=timer_step_id)
+    receipts: list[Receipt] = yield from ended(run, wait)
     receipt = receipts[0]
     tag = receipt.serialization or run.codec.default_tag
     if receipt.error is not None:
@@ -211,7 +223,11 @@ def append(sender: Sender, key: str, value: str | None, serialization: str) -> F
 
 
 def read_batch(
-    workflow_id: str, key: str, position: int, timeout_seconds: float | None
+    workflow_id: str,
+    key: str,
+    position: int,
+    timeout_seconds: float | None,
+    waiter: WorkflowRun | None = None,
 ) -> Flow[list[StreamValue]]:
     """The next values of a stream, waited for; an empty list after the timeout."""
 
@@ -225,5 +241,5 @@ def read_batch(
         )
 
     wanted = [WaitFor("stream", workflow_id, key, position), WaitFor("result", workflow_id)]
-    values: list[StreamValue] = yield Await(call, wanted, timeout=timeout_seconds)
+    values: list[StreamValue] = yield Await(call, wanted, timeout=timeout_seconds, waiter=waiter)
     return values

@@ -54,11 +54,12 @@ def run_step(
     if recorded is not None:
         return run.replay(recorded)
     elapsed: list[float] = []
-    try:
-        output = yield from _attempts(run, spec, step_id, function, elapsed)
-    except Exception as error:
-        return (yield from record_error(run, spec.name, step_id, error, sum(elapsed)))
-    return (yield from record_output(run, spec.name, step_id, output, sum(elapsed)))
+    with run.branch():
+        try:
+            output = yield from _attempts(run, spec, step_id, function, elapsed)
+        except Exception as error:
+            return (yield from record_error(run, spec.name, step_id, error, sum(elapsed)))
+        return (yield from record_output(run, spec.name, step_id, output, sum(elapsed)))
 
 
 def _attempts(

@@ -35,6 +35,17 @@ def run_transaction(
     recorded = run.recorded(step_id, name)
     if recorded is not None:
         return replay(recorded)
+    with run.branch():
+        return (yield from _transaction(run, name, step_id, attempt, replay))
+
+
+def _transaction(
+    run: WorkflowRun,
+    name: str,
+    step_id: int,
+    attempt: Callable[[StepStatus], Any],
+    replay: Callable[[Recorded], Any],
+) -> Flow[Any]:
     while True:
         invoke = Invoke(attempt, (StepStatus(step_id),), run=run)
         try:

@@ -278,15 +278,18 @@ def _finish(run: WorkflowRun, *, output: str | None = None, error: str | None = 
         raise run.end(refusal(answer.refusal or "", answer.message or "", run.workflow_id))
 
 
-def await_result(workflow_id: str, codec: Codec, waiter: WorkflowRun | None = None) -> Flow[Any]:
+def await_result(
+    workflow_id: str, codec: Codec, waiter: WorkflowRun | None = None, *, is_long: bool = False
+) -> Flow[Any]:
     """Wait for a workflow to end (or to appear and end): its output, or raise its error."""
-    local: tuple[Any] | None = yield AwaitLocal(workflow_id, waiter)
+    local: tuple[Any] | None = yield AwaitLocal(workflow_id, waiter, is_long)
     if local is not None:
         return local[0]
     outcomes: list[Outcome] = yield Await(
         lambda channel: calls.await_workflows(workflow_ids=[workflow_id], channel=channel),
         [WaitFor("result", workflow_id)],
         waiter=waiter,
+        is_long=is_long,
     )
     return resolve(outcomes[0], codec)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 import uuid
 from collections.abc import Callable, Sequence
 
@@ -43,6 +45,7 @@ class Dispatcher:
         self._queue_names = queue_names
         self._work = threading.Event()
         self._is_full = False
+        self._waits_until = math.inf
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="pyengine-dispatcher", daemon=True)
 
@@ -60,6 +63,11 @@ class Dispatcher:
     def wake(self) -> None:
         """There may be work."""
         self._work.set()
+
+    def expect(self, seconds: float) -> None:
+        """Something will be due in so many seconds: look at the timers again, if this thread would sleep longer."""
+        if time.monotonic() + seconds < self._waits_until:
+            self._work.set()
 
     def run_ended(self, run: WorkflowRun) -> None:
         """A run ended or began to wait: there may be room, in this process or in the run's queue."""
@@ -83,8 +91,10 @@ class Dispatcher:
                     return
                 _logger.exception("claiming workflows failed; it is repeated")
                 pause = 1.0
+            self._waits_until = math.inf if pause is None else time.monotonic() + pause
             if not self._work.wait(pause):
                 idle_count += 1
+            self._waits_until = math.inf
 
     def _pause(self, idle_count: int) -> float | None:
         """Nothing was found: be known as waiting, and say for how long to wait; None is until woken."""

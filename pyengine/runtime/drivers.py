@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import inspect
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from pyengine.database import calls
@@ -16,6 +18,7 @@ from pyengine.effects import Await, AwaitLocal, Delay, Effect, Flow, Invoke, Wai
 from pyengine.errors import DBOSException, DBOSStepTimeoutError, DBOSWorkflowCancelledError
 from pyengine.runs import WorkflowRun
 from pyengine.runtime.gateway import Gateway
+from pyengine.runtime.hibernation import Hibernation, Stay
 from pyengine.runtime.local import LocalRuns, LostRun
 from pyengine.runtime.waits import Ticket, Waits
 
@@ -32,11 +35,13 @@ class Drivers:
         waits: Waits,
         runs: LocalRuns,
         lease_is_sure: Callable[[WorkflowRun], bool],
+        hibernation: Hibernation,
     ) -> None:
         self.gateway = gateway
         self.waits = waits
         self._runs = runs
         self._lease_is_sure = lease_is_sure
+        self._hibernation = hibernation
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end, blocking this thread."""
@@ -73,12 +78,11 @@ class Drivers:
             return self.gateway.run(effect)
         if isinstance(effect, Invoke):
             return self._invoke(effect)
-        if isinstance(effect, Await):
-            with self._runs.waiting(effect.waiter):
-                return self._await(effect)
-        if isinstance(effect, AwaitLocal):
-            with self._runs.waiting(effect.waiter):
-                return self._await_local(effect)
+        if isinstance(effect, (Await, AwaitLocal)):
+            with self._waiting(effect.waiter), self._hibernation.thread():
+                return (
+                    self._await(effect) if isinstance(effect, Await) else self._await_local(effect)
+                )
         _warn(effect)
         if self.gateway.sessions.closed.wait(effect.seconds):
             raise _destroyed()
@@ -90,14 +94,24 @@ class Drivers:
         if isinstance(effect, Invoke):
             return await self._invoke_async(effect)
         if isinstance(effect, Await):
-            with self._runs.waiting(effect.waiter):
+            with self._waiting(effect.waiter):
                 return await self._await_async(effect)
         if isinstance(effect, AwaitLocal):
-            with self._runs.waiting(effect.waiter):
+            with self._waiting(effect.waiter):
                 return await self._await_local_async(effect)
         _warn(effect)
         await asyncio.sleep(effect.seconds)
         return None
+
+    @contextmanager
+    def _waiting(self, run: WorkflowRun | None) -> Iterator[None]:
+        """A run waits, which it may only while it has not ended."""
+        if run is None:
+            yield
+            return
+        run.check()
+        with run.branch(), self._runs.waiting(run):
+            yield
 
     def _must_ask(self, run: WorkflowRun) -> bool:
         """Whether a run must ask for its lease before a step: it was silent for long, or heard that it was lost."""
@@ -154,6 +168,7 @@ class Drivers:
 
     def _await(self, effect: Await) -> list[Any]:
         deadline = _deadline(effect)
+        stay = self._hibernation.stay(effect, in_thread=True)
         ticket = self.waits.open(effect.keys)
         try:
             while True:
@@ -161,7 +176,9 @@ class Drivers:
                 left = _left(deadline, effect.left(rows))
                 if left is None:
                     return rows
-                ticket.wait(left)
+                if stay.is_over(left):
+                    self._hibernate(stay, left)
+                ticket.wait(min(left, stay.seconds()))
                 if self.gateway.sessions.closed.is_set():
                     raise _destroyed()
         finally:
@@ -169,6 +186,7 @@ class Drivers:
 
     async def _await_async(self, effect: Await) -> list[Any]:
         deadline = _deadline(effect)
+        stay = self._hibernation.stay(effect, in_thread=False)
         ticket: Ticket = self.waits.open(effect.keys)
         try:
             while True:
@@ -176,7 +194,9 @@ class Drivers:
                 left = _left(deadline, effect.left(rows))
                 if left is None:
                     return rows
-                await ticket.wait_async(left)
+                if stay.is_over(left):
+                    await self._hibernate_async(stay, left)
+                await ticket.wait_async(min(left, stay.seconds()))
                 if self.gateway.sessions.closed.is_set():
                     raise _destroyed()
         finally:
@@ -191,6 +211,11 @@ class Drivers:
                 f"the result of workflow {effect.workflow_id} was waited for by blocking this event loop, "
                 "which has to run it: await the get_result of an async handle instead"
             )
+        stay = self._hibernation.stay(effect, in_thread=True)
+        while not local.outcome.done():
+            concurrent.futures.wait((local.outcome,), _finite(stay.seconds()))
+            if not local.outcome.done() and stay.is_over(math.inf):
+                self._hibernate(stay, math.inf)
         try:
             return (local.outcome.result(),)
         except LostRun:
@@ -200,10 +225,35 @@ class Drivers:
         local = self._runs.find(effect.workflow_id)
         if local is None:
             return None
+        stay = self._hibernation.stay(effect, in_thread=False)
+        outcome = asyncio.wrap_future(local.outcome)
+        outcome.add_done_callback(_retrieve)
+        while not outcome.done():
+            await asyncio.wait((outcome,), timeout=_finite(stay.seconds()))
+            if not outcome.done() and stay.is_over(math.inf):
+                await self._hibernate_async(stay, math.inf)
         try:
-            return (await asyncio.shield(asyncio.wrap_future(local.outcome)),)
+            return (outcome.result(),)
         except LostRun:
             return None
+
+    def _hibernate(self, stay: Stay, left: float) -> None:
+        """Give up the run of a wait, if the database agrees: it does not when the wait is over."""
+        try:
+            agreed = self.gateway.run(stay.call())[0]
+        except BaseException as error:
+            raise stay.failed(error) from None
+        if agreed:
+            raise stay.end(left)
+
+    async def _hibernate_async(self, stay: Stay, left: float) -> None:
+        """As `_hibernate`."""
+        try:
+            agreed = (await self.gateway.run_async(stay.call()))[0]
+        except BaseException as error:
+            raise stay.failed(error) from None
+        if agreed:
+            raise stay.end(left)
 
 
 def _destroyed() -> DBOSException:
@@ -243,6 +293,17 @@ def _end_of(run: WorkflowRun) -> Await:
 
 def _deadline(effect: Await) -> float:
     return math.inf if effect.timeout is None else time.monotonic() + effect.timeout
+
+
+def _retrieve(outcome: asyncio.Future[Any]) -> None:
+    """An error that nobody waits for any more is not worth a warning of the event loop."""
+    if not outcome.cancelled():
+        outcome.exception()
+
+
+def _finite(seconds: float) -> float | None:
+    """A time as a timeout: None is none."""
+    return None if seconds == math.inf else seconds
 
 
 def _left(deadline: float, left: float | None) -> float | None:

@@ -18,6 +18,7 @@ from pyengine.runs import WorkflowRun
 from pyengine.runtime.dispatcher import Dispatcher
 from pyengine.runtime.drivers import Drivers
 from pyengine.runtime.gateway import Gateway
+from pyengine.runtime.hibernation import Hibernation
 from pyengine.runtime.listener import Listener
 from pyengine.runtime.local import LocalRuns
 from pyengine.runtime.maintenance import Maintenance
@@ -51,6 +52,7 @@ class EngineOptions:
     lease_seconds: float
     heartbeat_seconds: float
     max_threads: int | None
+    hibernate_after: float | None
     queue_names: Sequence[str] | None = None
 
 
@@ -101,7 +103,13 @@ class Engine:
             executor_lost=self._maintenance.hurry,
             queue_names=options.queue_names,
         )
-        self.drivers = Drivers(self.gateway, self.waits, self.runs, self._maintenance.lease_is_sure)
+        self.drivers = Drivers(
+            self.gateway,
+            self.waits,
+            self.runs,
+            self._maintenance.lease_is_sure,
+            Hibernation(options.hibernate_after, self._dispatcher.expect),
+        )
 
     @property
     def executor_id(self) -> int | None:

@@ -15,8 +15,12 @@ _logger = logging.getLogger("pyengine")
 
 
 # Threads that are started without hesitation, and for how long a job may wait before more are considered.
-_READY_THREADS = 16
+_READY_THREADS = 12
 _PATIENCE_SECONDS = 0.005
+
+# How many threads stay when there is nothing to do, and for how long the others do.
+_KEPT_THREADS = 4
+_IDLE_SECONDS = 5.0
 
 # How long the end of the background loop is waited for.
 _STOP_SECONDS = 10.0
@@ -27,6 +31,7 @@ class ThreadPool:
 
     Short jobs share a few threads: a job that found none of them free is looked at again after some milliseconds,
     and gets a new thread if the others are busy with long ones, that is when not each has taken a job meanwhile.
+    All but a few end when they have had nothing to do for some seconds.
     """
 
     def __init__(self, limit: int | None) -> None:
@@ -117,10 +122,12 @@ class ThreadPool:
     def _next(self) -> Callable[[], None] | None:
         with self._changed:
             self._idle += 1
-            while not self._jobs and not self._closed:
-                self._changed.wait()
+            is_spare = False
+            while not self._jobs and not self._closed and not is_spare:
+                is_woken = self._changed.wait(_IDLE_SECONDS)
+                is_spare = not is_woken and not self._jobs and self._threads > _KEPT_THREADS
             self._idle -= 1
-            if self._closed:
+            if self._closed or is_spare:
                 self._threads -= 1
                 return None
             self._taken += 1
