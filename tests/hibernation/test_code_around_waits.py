@@ -15,11 +15,9 @@ import pytest
 from pyengine import DBOS, SetWorkflowID
 from pyengine.current import get_runtime
 from pyengine.error import DBOSException
-from tests.workflows.support import Gate, Signal, stored, wait_until
+from tests.workflows.support import Gate, Signal, hibernates, stored, wait_until
 
 Sql = psycopg.Connection[Any]
-
-HIBERNATES = "exists (select 1 from pyengine.workflows where workflow_id = 'w' and status = 'PENDING' and lease_token is null)"
 
 
 class Seen:
@@ -118,10 +116,11 @@ def in_another_thread() -> Any:
     thread.join()
     return found[0]
 
+
 def start(sql: Sql, workflow: Callable[..., Any]) -> Any:
     with SetWorkflowID("w"):
         handle = DBOS.start_workflow(workflow)
-    wait_until(sql, HIBERNATES)
+    wait_until(sql, hibernates("w"))
     wait_until_left()
     return handle
 
@@ -139,7 +138,10 @@ def wait_until_left() -> None:
 
 def waits_in_memory(sql: Sql) -> None:
     """Wait until the message is waited for, and make sure that nothing hibernates."""
-    wait_until(sql, "exists (select 1 from pyengine.waiters where wait_key = pyengine.wait_key('message', 'w', 'topic'))")
+    waiter = (
+        "select 1 from pyengine.waiters where wait_key = pyengine.wait_key('message', 'w', 'topic')"
+    )
+    wait_until(sql, f"exists ({waiter})")
     threading.Event().wait(0.2)
     assert stored(sql, "w", "lease_token") is not None
 
@@ -189,7 +191,7 @@ def test_nothing_hibernates_while_a_step_of_it_runs(sql: Sql) -> None:
     waits_in_memory(sql)
 
     seen.gate.open.set()
-    wait_until(sql, HIBERNATES)
+    wait_until(sql, hibernates("w"))
     DBOS.send("w", "mail", topic="topic")
 
     assert handle.get_result() == ["mail", "worked"]

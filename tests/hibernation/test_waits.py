@@ -13,14 +13,12 @@ import pytest
 from pyengine import DBOS, SetWorkflowID, WorkflowHandle
 from pyengine.current import get_runtime
 from pyengine.error import DBOSAwaitedWorkflowCancelledError
-from tests.workflows.support import stored, wait_until
+from tests.workflows.support import hibernates, stored, wait_until
 
 Sql = psycopg.Connection[Any]
 
 # What the workflows of this module note about their runs.
 seen: list[str] = []
-
-HIBERNATES = "exists (select 1 from pyengine.workflows where workflow_id = '{0}' and status = 'PENDING' and lease_token is null)"
 
 
 def note(text: str) -> None:
@@ -134,11 +132,13 @@ def hibernating(launch: Callable[..., None]) -> type[DBOS]:
     return DBOS
 
 
-def start(sql: Sql, workflow: Callable[..., Any], *args: Any, name: str = "w") -> WorkflowHandle[Any]:
+def start(
+    sql: Sql, workflow: Callable[..., Any], *args: Any, name: str = "w"
+) -> WorkflowHandle[Any]:
     """Start a workflow and wait until it hibernates."""
     with SetWorkflowID(name):
         handle = DBOS.start_workflow(workflow, *args)
-    wait_until(sql, HIBERNATES.format(name))
+    wait_until(sql, hibernates(name))
     return handle
 
 
@@ -238,7 +238,7 @@ def test_a_child_that_is_called_directly_hibernates_with_its_parent(
 ) -> None:
     handle = start(sql, workflow, 0.8)
 
-    wait_until(sql, HIBERNATES.format("w-1"))
+    wait_until(sql, hibernates("w-1"))
     assert len(get_runtime("test").engine.runs) == 0
     assert handle.get_result() == "child awake"
 
@@ -272,7 +272,9 @@ def test_a_short_wait_stays_in_memory(launch: Callable[..., None], sql: Sql) -> 
     assert handle.get_result() == "mail"
 
 
-def test_a_long_sleep_of_a_thread_is_given_up_at_once(launch: Callable[..., None], sql: Sql) -> None:
+def test_a_long_sleep_of_a_thread_is_given_up_at_once(
+    launch: Callable[..., None], sql: Sql
+) -> None:
     launch(hibernate_after=60)
 
     start(sql, sleeper, 3600)
@@ -288,7 +290,9 @@ def test_a_cancelled_workflow_does_not_sleep_on(hibernating: type[DBOS], sql: Sq
     assert sql.execute("select count(*) from pyengine.hibernations").fetchone() == (0,)
 
 
-def test_a_cancelled_and_resumed_workflow_sleeps_the_rest(hibernating: type[DBOS], sql: Sql) -> None:
+def test_a_cancelled_and_resumed_workflow_sleeps_the_rest(
+    hibernating: type[DBOS], sql: Sql
+) -> None:
     start(sql, sleeper, 1.0)
     DBOS.cancel_workflow("w")
 

@@ -107,6 +107,14 @@ def eventually(is_true: Callable[[], object], seconds: float = PATIENCE_SECONDS)
         time.sleep(0.005)
 
 
+def hibernates(workflow_id: str) -> str:
+    """The condition that a workflow hibernates, for `wait_until`."""
+    return (
+        f"exists (select 1 from pyengine.workflows where workflow_id = '{workflow_id}'"
+        " and status = 'PENDING' and lease_token is null)"
+    )
+
+
 def count_workflows(database: psycopg.Connection[Any], name: str | None = None) -> int:
     """How many workflows there are, or how many of one name."""
     query = "select count(*) from pyengine.workflows where name = coalesce(%s, name)"
