@@ -13,7 +13,7 @@
             ├── DBOSNonExistentWorkflowError  5  PE404
             ├── MaxRecoveryAttemptsExceededError                 6
             ├── DBOSMaxStepRetriesExceeded    7
-            ├── DBOSNotAuthorizedError        8
+            ├── DBOSNotAuthorizedError        8  PE403
             ├── DBOSConflictingWorkflowError  9
             ├── DBOSUnexpectedStepError      11
             ├── DBOSQueueDeduplicatedError   12
@@ -231,8 +231,8 @@ class DBOSMaxStepRetriesExceeded(DBOSException):
         )
 
 
-class DBOSNotAuthorizedError(DBOSException):
-    """The caller has none of the roles that the function requires."""
+class DBOSNotAuthorizedError(DBOSException, sqlstate="PE403"):
+    """The caller has none of the required roles, or its login may not say on whose behalf it calls."""
 
     status_code = 403
 

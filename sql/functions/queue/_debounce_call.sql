@@ -21,16 +21,17 @@ declare
 begin
     select r.* into v_request from pyengine._start_requests(json_build_array(_debounce_call.request)) r;
     v_call.deduplication_id := v_request.name || '-' || _debounce_call.debounce_key;
-    if v_request.refusal is not null or v_call.deduplication_id is null or octet_length(v_call.deduplication_id) > 512
-        or v_request.lease_token is not null or v_request.partition_key is not null or v_request.priority is not null
-        or v_request.delay_ms is not null or v_request.deduplication_id is not null then
-        raise exception using errcode = case when v_request.refusal = 'PE413' then 'PE413' else 'PE400' end,
-            message = case when v_request.refusal = 'PE413'
-                then format('the inputs of workflow %s are larger than the limit of %s bytes (max_payload_bytes)',
-                    v_request.workflow_id, pyengine._payload_limit())
-                else 'a debounced workflow needs a workflow_id of 1 to 512 bytes that is not blank, a name, inputs and a '
-                    'serialization; name and key have at most 511 bytes together; it has no lease_token, partition_key, '
-                    'priority, delay_ms and deduplication_id of its own' end;
+    if v_request.refusal is not null then
+        raise exception using errcode = v_request.refusal, message = (
+            select a.message
+            from pyengine._answer_starts(json_build_array(_debounce_call.request), '{}'::text[], '{}'::int[]) a
+        );
+    elsif v_call.deduplication_id is null or octet_length(v_call.deduplication_id) > 512
+        or num_nonnulls(v_request.lease_token, v_request.partition_key, v_request.priority, v_request.delay_ms,
+            v_request.deduplication_id) > 0 then
+        raise exception using errcode = 'PE400',
+            message = 'a debounced workflow needs a key, which has at most 511 bytes together with its name; it has no '
+                'lease_token, partition_key, priority, delay_ms and deduplication_id of its own';
     elsif _debounce_call.period_ms is null or _debounce_call.period_ms < 0 or _debounce_call.timeout_ms <= 0
         or greatest(_debounce_call.period_ms, _debounce_call.timeout_ms) > 3155760000000 then
         raise exception using errcode = 'PE400',
@@ -72,4 +73,4 @@ begin
 end
 $$;
 
-comment on function pyengine._debounce_call is 'Reads and checks a call of debounce_workflow; raises PE400, PE404 or PE413.';
+comment on function pyengine._debounce_call is 'Reads and checks a call of debounce_workflow; raises PE400, PE403, PE404 or PE413.';

@@ -49,6 +49,8 @@ begin
                 r.workflow_id, octet_length(r.inputs::text), pyengine._payload_limit())
             when r.refusal = 'PE413' then format(
                 'the inputs of workflow %s are nested deeper than 500 levels', r.workflow_id)
+            when r.refusal = 'PE403' then
+                'this login may not say on whose behalf a workflow runs: that takes the role worker'
             when r.refusal is not null then
                 'a workflow needs a workflow_id of 1 to 512 bytes that is not blank, a name of 1 to 512 bytes, inputs and '
                 'a serialization; its class_name and config_name have at most 512 bytes, its queue_name at most 255, its '

@@ -29,6 +29,8 @@ as $$
                 or pg_catalog.abs(r.deadline_epoch_ms) > 9000000000000 or r.max_attempts < 1 then 'PE400'
             when pyengine._is_too_large(r.inputs) then 'PE413'
             when pg_catalog.octet_length(r.inputs::text) > 1000 and pyengine._is_too_deep(r.inputs) then 'PE413'
+            when coalesce(r.authenticated_user, r.assumed_role, r.authenticated_roles::text) is not null
+                and not pyengine._may_authenticate() then 'PE403'
         end
     from rows from (pg_catalog.json_to_recordset(pyengine._as_batch(requests)) as (
         workflow_id text, name text, class_name text, config_name text,
