@@ -359,6 +359,8 @@ begin
                 r.workflow_id, octet_length(r.inputs::text), pyengine._payload_limit())
             when r.refusal = 'PE413' then format(
                 'the inputs of workflow %s are nested deeper than 500 levels', r.workflow_id)
+            when r.refusal = 'PE403' then
+                'this login may not say on whose behalf a workflow runs: that takes the role worker'
             when r.refusal is not null then
                 'a workflow needs a workflow_id of 1 to 512 bytes that is not blank, a name of 1 to 512 bytes, inputs and '
                 'a serialization; its class_name and config_name have at most 512 bytes, its queue_name at most 255, its '
@@ -954,16 +956,17 @@ declare
 begin
     select r.* into v_request from pyengine._start_requests(json_build_array(_debounce_call.request)) r;
     v_call.deduplication_id := v_request.name || '-' || _debounce_call.debounce_key;
-    if v_request.refusal is not null or v_call.deduplication_id is null or octet_length(v_call.deduplication_id) > 512
-        or v_request.lease_token is not null or v_request.partition_key is not null or v_request.priority is not null
-        or v_request.delay_ms is not null or v_request.deduplication_id is not null then
-        raise exception using errcode = case when v_request.refusal = 'PE413' then 'PE413' else 'PE400' end,
-            message = case when v_request.refusal = 'PE413'
-                then format('the inputs of workflow %s are larger than the limit of %s bytes (max_payload_bytes)',
-                    v_request.workflow_id, pyengine._payload_limit())
-                else 'a debounced workflow needs a workflow_id of 1 to 512 bytes that is not blank, a name, inputs and a '
-                    'serialization; name and key have at most 511 bytes together; it has no lease_token, partition_key, '
-                    'priority, delay_ms and deduplication_id of its own' end;
+    if v_request.refusal is not null then
+        raise exception using errcode = v_request.refusal, message = (
+            select a.message
+            from pyengine._answer_starts(json_build_array(_debounce_call.request), '{}'::text[], '{}'::int[]) a
+        );
+    elsif v_call.deduplication_id is null or octet_length(v_call.deduplication_id) > 512
+        or num_nonnulls(v_request.lease_token, v_request.partition_key, v_request.priority, v_request.delay_ms,
+            v_request.deduplication_id) > 0 then
+        raise exception using errcode = 'PE400',
+            message = 'a debounced workflow needs a key, which has at most 511 bytes together with its name; it has no '
+                'lease_token, partition_key, priority, delay_ms and deduplication_id of its own';
     elsif _debounce_call.period_ms is null or _debounce_call.period_ms < 0 or _debounce_call.timeout_ms <= 0
         or greatest(_debounce_call.period_ms, _debounce_call.timeout_ms) > 3155760000000 then
         raise exception using errcode = 'PE400',
@@ -1006,7 +1009,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine._debounce_call(request json, debounce_key text, period_ms double precision, timeout_ms double precision) IS 'Reads and checks a call of debounce_workflow; raises PE400, PE404 or PE413.';
+COMMENT ON FUNCTION pyengine._debounce_call(request json, debounce_key text, period_ms double precision, timeout_ms double precision) IS 'Reads and checks a call of debounce_workflow; raises PE400, PE403, PE404 or PE413.';
 
 
 CREATE FUNCTION pyengine._delete_workflows(workflow_ids text[]) RETURNS void
@@ -1689,6 +1692,22 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._mail(messages json, send_to_forks boolean) IS 'The messages of a request, one row for each receiver.';
+
+
+CREATE FUNCTION pyengine._may_authenticate() RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+begin
+    return has_function_privilege(session_user, (
+        select p.oid from pg_proc p where p.proname = '_role_worker' and p.pronamespace = pyengine._namespace()
+    ), 'execute');
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._may_authenticate() IS 'Whether the login may say on whose behalf a workflow runs.';
 
 
 CREATE FUNCTION pyengine._may_run(executor pyengine.executors, application_name text, application_version text, version_is_pinned boolean, name text, class_name text, config_name text) RETURNS boolean
@@ -2624,6 +2643,8 @@ CREATE FUNCTION pyengine._start_requests(requests json) RETURNS TABLE(workflow_i
                 or pg_catalog.abs(r.deadline_epoch_ms) > 9000000000000 or r.max_attempts < 1 then 'PE400'
             when pyengine._is_too_large(r.inputs) then 'PE413'
             when pg_catalog.octet_length(r.inputs::text) > 1000 and pyengine._is_too_deep(r.inputs) then 'PE413'
+            when coalesce(r.authenticated_user, r.assumed_role, r.authenticated_roles::text) is not null
+                and not pyengine._may_authenticate() then 'PE403'
         end
     from rows from (pg_catalog.json_to_recordset(pyengine._as_batch(requests)) as (
         workflow_id text, name text, class_name text, config_name text,
@@ -5795,6 +5816,9 @@ REVOKE ALL ON FUNCTION pyengine._log_starts(queue pyengine.queues, partition_key
 
 
 REVOKE ALL ON FUNCTION pyengine._mail(messages json, send_to_forks boolean) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._may_authenticate() FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._may_run(executor pyengine.executors, application_name text, application_version text, version_is_pinned boolean, name text, class_name text, config_name text) FROM PUBLIC;
