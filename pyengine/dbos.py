@@ -18,6 +18,7 @@ from pyengine.errors import DBOSException
 from pyengine.flows.steps import StepStatus, record_output
 from pyengine.handles import Handle, HandleAsync, WorkflowHandle, WorkflowHandleAsync
 from pyengine.identity import require_identity, roles_of
+from pyengine.insight import Insight
 from pyengine.listing import Listing
 from pyengine.management import Management
 from pyengine.messaging import Messaging
@@ -124,6 +125,7 @@ class _Properties(type):
 
 class DBOS(
     Authentication,
+    Insight,
     Listing,
     Management,
     Messaging,

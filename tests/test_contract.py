@@ -19,6 +19,7 @@ from pyengine import WorkflowStatusString, listing
 from pyengine._errorbase import BY_SQLSTATE
 from pyengine.database import (
     calls,
+    insight_calls,
     message_calls,
     queue_calls,
     rows,
@@ -31,7 +32,14 @@ from pyengine.schema import sql_root
 
 Connection = psycopg.Connection[Any]
 
-MODULES: Sequence[ModuleType] = (calls, queue_calls, message_calls, steering_calls, version_calls)
+MODULES: Sequence[ModuleType] = (
+    calls,
+    insight_calls,
+    queue_calls,
+    message_calls,
+    steering_calls,
+    version_calls,
+)
 
 # Public functions that no part of the library calls by a `Call`, and who does.
 SQL_ONLY = {

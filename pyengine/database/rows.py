@@ -246,3 +246,34 @@ class StepRow:
     serialization: str
     output: str | None
     error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExplanationRow:
+    """Why a workflow is where it is: a paragraph, and a json array of its facts."""
+
+    workflow_id: str
+    status: str
+    summary: str
+    facts: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorRow:
+    """A process that runs workflows, and what it runs now."""
+
+    executor_id: int
+    name: str
+    application_name: str
+    application_version: str
+    version_is_pinned: bool
+    state: str
+    host: str | None
+    process_id: int | None
+    started_at: datetime
+    heartbeat_at: datetime
+    lease_seconds: float
+    is_listening: bool
+    finished_at: datetime | None
+    functions: list[str]
+    running_count: int

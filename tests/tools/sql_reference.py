@@ -33,6 +33,7 @@ TOPICS = {
     "schedule": "Schedules",
     "version": "Application versions",
     "executor": "Executors",
+    "insight": "Insight",
     "base": "Basics",
     "admin": "Administration",
 }
