@@ -89,6 +89,49 @@ CREATE TYPE pyengine.debounce_call AS (
 COMMENT ON TYPE pyengine.debounce_call IS 'A call of debounce_workflow, read and checked.';
 
 
+CREATE TYPE pyengine.executor_state AS (
+	executor_id bigint,
+	name text,
+	application_name text,
+	application_version text,
+	version_is_pinned boolean,
+	state text,
+	host text,
+	process_id integer,
+	started_at timestamp with time zone,
+	heartbeat_at timestamp with time zone,
+	lease_seconds double precision,
+	is_listening boolean,
+	finished_at timestamp with time zone,
+	functions text[],
+	running_count bigint
+);
+
+
+COMMENT ON TYPE pyengine.executor_state IS 'A process that runs workflows: state is live, silent (its lease is over and its work not given back yet), or why it ended.';
+
+
+CREATE TYPE pyengine.explanation AS (
+	workflow_id text,
+	status text,
+	summary text,
+	facts json
+);
+
+
+COMMENT ON TYPE pyengine.explanation IS 'Why a workflow is where it is: a paragraph, and a json array of its facts {code, sentence, detail}.';
+
+
+CREATE TYPE pyengine.fact AS (
+	code text,
+	sentence text,
+	detail json
+);
+
+
+COMMENT ON TYPE pyengine.fact IS 'A fact about a workflow: a code for programs, a sentence for people, and ids, times and numbers.';
+
+
 CREATE TYPE pyengine.finish_answer AS (
 	item integer,
 	refusal text,
@@ -917,6 +960,17 @@ $$;
 COMMENT ON FUNCTION pyengine._copy_history(source_id text, target_id text, before_step integer, children json) IS 'Copies checkpoints, events and stream values of the steps before one to a fork.';
 
 
+CREATE FUNCTION pyengine._counted(n bigint, noun text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    select pg_catalog.format('%s %s', n, case
+        when n = 1 then noun when noun like '%ss' then noun || 'es' else noun || 's' end)
+$$;
+
+
+COMMENT ON FUNCTION pyengine._counted(n bigint, noun text) IS 'A number with its noun, which is in the plural unless the number is 1.';
+
+
 CREATE FUNCTION pyengine._cut_history(workflow_id text, from_step integer) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1172,6 +1226,525 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._end_hibernations(workflow_ids text[]) IS 'Forgets what workflows waited for in hibernation.';
+
+
+CREATE FUNCTION pyengine._executor_state(executor pyengine.executors) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return case
+        when (_executor_state.executor).finished_at is not null then (_executor_state.executor).finish_reason
+        when (_executor_state.executor).session_lost_at is not null
+            or greatest((_executor_state.executor).heartbeat_at, pg_postmaster_start_time())
+            + (_executor_state.executor).lease_duration < pyengine.now() then 'silent'
+        else 'live' end;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._executor_state(executor pyengine.executors) IS 'Whether a process is live or silent, or why it ended.';
+
+
+CREATE TABLE pyengine.workflows (
+    workflow_id text NOT NULL COLLATE pg_catalog."C",
+    status text NOT NULL,
+    name text NOT NULL,
+    class_name text,
+    config_name text,
+    application_name text,
+    application_version text,
+    version_is_pinned boolean DEFAULT false NOT NULL,
+    executor_id bigint,
+    executor_name text,
+    lease_token uuid,
+    start_token uuid,
+    attempt_count integer DEFAULT 0 NOT NULL,
+    max_attempts integer,
+    queue_name text,
+    priority integer DEFAULT 0 NOT NULL,
+    partition_key text,
+    is_serial boolean DEFAULT false NOT NULL,
+    deduplication_id text,
+    parent_workflow_id text COLLATE pg_catalog."C",
+    forked_from text COLLATE pg_catalog."C",
+    was_forked_from boolean DEFAULT false NOT NULL,
+    schedule_name text,
+    authenticated_user text,
+    assumed_role text,
+    authenticated_roles text[],
+    attributes jsonb,
+    timeout interval,
+    deadline_at timestamp with time zone,
+    delayed_until timestamp with time zone,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    serialization text NOT NULL,
+    inputs json NOT NULL,
+    output json,
+    error json,
+    debounce_until timestamp with time zone,
+    request_token uuid,
+    CONSTRAINT workflows_attempts_counted CHECK ((attempt_count >= 0)),
+    CONSTRAINT workflows_delayed_has_time CHECK (((status <> 'DELAYED'::text) OR (delayed_until IS NOT NULL))),
+    CONSTRAINT workflows_finished_has_finished_at CHECK (((finished_at IS NOT NULL) = (status = ANY (ARRAY['SUCCESS'::text, 'ERROR'::text, 'CANCELLED'::text, 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'::text])))),
+    CONSTRAINT workflows_key_has_queue CHECK (((partition_key IS NULL) OR (queue_name IS NOT NULL))),
+    CONSTRAINT workflows_leased_has_executor CHECK (((status <> 'PENDING'::text) OR ((lease_token IS NULL) = (executor_id IS NULL)))),
+    CONSTRAINT workflows_only_pending_is_leased CHECK (((lease_token IS NULL) OR (status = 'PENDING'::text))),
+    CONSTRAINT workflows_priority_not_negative CHECK ((priority >= 0)),
+    CONSTRAINT workflows_serial_has_key CHECK (((NOT is_serial) OR (partition_key IS NOT NULL))),
+    CONSTRAINT workflows_status_valid CHECK ((status = ANY (ARRAY['ENQUEUED'::text, 'DELAYED'::text, 'PENDING'::text, 'SUCCESS'::text, 'ERROR'::text, 'CANCELLED'::text, 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'::text])))
+)
+WITH (fillfactor='75');
+
+
+COMMENT ON TABLE pyengine.workflows IS 'One row per workflow: identity, state, ownership, queue position, times, payloads.';
+
+
+COMMENT ON COLUMN pyengine.workflows.status IS 'ENQUEUED and DELAYED wait to be claimed, PENDING is owned by an executor or hibernates, the others are terminal.';
+
+
+COMMENT ON COLUMN pyengine.workflows.version_is_pinned IS 'True when the user named the application version: then only that version runs the workflow.';
+
+
+COMMENT ON COLUMN pyengine.workflows.executor_id IS 'The process that runs it now, or ran it last; null while it hibernates.';
+
+
+COMMENT ON COLUMN pyengine.workflows.executor_name IS 'The name of that process, which its restarts keep.';
+
+
+COMMENT ON COLUMN pyengine.workflows.lease_token IS 'Random token of the current run; every write of a run must name it. Null when nobody owns the workflow; a PENDING one without it hibernates.';
+
+
+COMMENT ON COLUMN pyengine.workflows.start_token IS 'Random token of the call that started it, if that call must know its own start from another''s.';
+
+
+COMMENT ON COLUMN pyengine.workflows.attempt_count IS 'How often a run was started or claimed.';
+
+
+COMMENT ON COLUMN pyengine.workflows.max_attempts IS 'Runs allowed before the workflow is dead-lettered; null is no limit.';
+
+
+COMMENT ON COLUMN pyengine.workflows.is_serial IS 'Runs one at a time with the others of its partition key, even on a queue without partition limits.';
+
+
+COMMENT ON COLUMN pyengine.workflows.started_at IS 'When the current or last run began.';
+
+
+COMMENT ON COLUMN pyengine.workflows.serialization IS 'Format of inputs, output and error: json, portable_json, or the name of a custom serializer (then a json string).';
+
+
+COMMENT ON COLUMN pyengine.workflows.debounce_until IS 'Until when calls may put a debounced workflow off, infinity if for ever; null if it is not debounced.';
+
+
+COMMENT ON COLUMN pyengine.workflows.request_token IS 'Random token of the last call that resumed or rewound it: that call repeated changes nothing.';
+
+
+CREATE FUNCTION pyengine._explain_delay(workflow pyengine.workflows) RETURNS SETOF pyengine.fact
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_workflow pyengine.workflows := _explain_delay.workflow;
+    v_left text := format('%s (%s)', pyengine._moment(v_workflow.delayed_until),
+        pyengine._span(v_workflow.delayed_until - pyengine.now()));
+begin
+    return query
+    select case when v_workflow.delayed_until <= pyengine.now() then 'delay_over'
+            when v_workflow.attempt_count > 0 then 'backoff'
+            when v_workflow.debounce_until is not null then 'debounced' else 'delayed' end,
+        case when v_workflow.delayed_until <= pyengine.now()
+                then 'Its delay is over: the next process that claims work makes it claimable.'
+            when v_workflow.attempt_count > 0
+                then format('It has had %s that ended with the death of their process, so the next one is put off until %s.',
+                    pyengine._counted(v_workflow.attempt_count, 'attempt'), v_left)
+            when v_workflow.debounce_until is not null
+                then format('It is debounced: it is put off until %s, and further with each call that has its key.', v_left)
+            else format('It is delayed until %s.', v_left) end,
+        json_build_object('delayed_until', v_workflow.delayed_until, 'attempt_count', v_workflow.attempt_count,
+            'max_attempts', v_workflow.max_attempts);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._explain_delay(workflow pyengine.workflows) IS 'Facts about a workflow that is not to be claimed yet.';
+
+
+CREATE FUNCTION pyengine._explain_end(workflow pyengine.workflows) RETURNS SETOF pyengine.fact
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_workflow pyengine.workflows := _explain_end.workflow;
+    v_ended text := format('at %s, %s ago', pyengine._moment(v_workflow.finished_at),
+        pyengine._span(pyengine.now() - v_workflow.finished_at));
+begin
+    return query
+    select case v_workflow.status when 'SUCCESS' then 'succeeded' when 'ERROR' then 'failed'
+            when 'CANCELLED' then 'cancelled' else 'dead_lettered' end,
+        case v_workflow.status
+            when 'SUCCESS' then format('It succeeded %s', v_ended)
+            when 'ERROR' then format('It failed %s: its output is an error', v_ended)
+            when 'CANCELLED' then format('It was cancelled %s%s', v_ended,
+                case when v_workflow.deadline_at <= v_workflow.finished_at
+                    then format(', after its deadline (%s)', pyengine._moment(v_workflow.deadline_at)) end)
+            else format('It was dead-lettered %s: of %s attempts, %s ended with the death of their process, the last in '
+                || 'executor %s', v_ended, v_workflow.max_attempts, v_workflow.attempt_count,
+                coalesce(v_workflow.executor_name, 'unknown')) end
+        || case when v_workflow.status in ('CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
+            then '. resume lets it run again behind its last step, with fresh attempts.'
+            when v_workflow.status = 'ERROR' then '. fork runs a copy of it from any step.' else '.' end,
+        json_build_object('finished_at', v_workflow.finished_at, 'attempt_count', v_workflow.attempt_count,
+            'max_attempts', v_workflow.max_attempts, 'executor_name', v_workflow.executor_name,
+            'run_seconds', extract(epoch from v_workflow.finished_at - v_workflow.started_at));
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._explain_end(workflow pyengine.workflows) IS 'Facts about a workflow that has ended.';
+
+
+CREATE FUNCTION pyengine._explain_owner(workflow pyengine.workflows) RETURNS SETOF pyengine.fact
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_workflow pyengine.workflows := _explain_owner.workflow;
+    v_now timestamptz := pyengine.now();
+    v_executor pyengine.executors;
+    v_who text;
+    v_state text;
+begin
+    select e.* into v_executor from pyengine.executors e where e.executor_id = v_workflow.executor_id;
+    v_who := format('executor %s (id %s, host %s, process %s)', v_executor.name, v_executor.executor_id,
+        coalesce(v_executor.host, 'unknown'), coalesce(v_executor.process_id::text, 'unknown'));
+    v_state := pyengine._executor_state(v_executor);
+    return query
+    select case v_state when 'live' then 'owned' when 'silent' then 'owner_silent' else 'owner_gone' end,
+        case v_state
+            when 'live' then format('It runs in %s since %s, in attempt %s; the last heartbeat was %s ago.', v_who,
+                pyengine._span(v_now - v_workflow.started_at), v_workflow.attempt_count,
+                pyengine._span(v_now - v_executor.heartbeat_at))
+            when 'silent' then format('It belongs to %s, whose last heartbeat was %s ago and whose lease of %s is over: '
+                || 'any live process takes its work over within seconds.', v_who,
+                pyengine._span(v_now - v_executor.heartbeat_at), pyengine._span(v_executor.lease_duration))
+            else format('It belonged to %s, which ended %s ago (%s): any live process gives its work back within a second.',
+                v_who, pyengine._span(v_now - v_executor.finished_at), v_executor.finish_reason) end,
+        json_build_object('executor_id', v_executor.executor_id, 'executor_name', v_executor.name,
+            'host', v_executor.host, 'process_id', v_executor.process_id, 'heartbeat_at', v_executor.heartbeat_at,
+            'attempt_count', v_workflow.attempt_count, 'state', v_state);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._explain_owner(workflow pyengine.workflows) IS 'Facts about the process that runs a workflow.';
+
+
+CREATE FUNCTION pyengine._explain_places(workflow pyengine.workflows, queue pyengine.queues, running pyengine.workflows[]) RETURNS SETOF pyengine.fact
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_workflow pyengine.workflows := _explain_places.workflow;
+    v_queue pyengine.queues := _explain_places.queue;
+    v_alike pyengine.workflows[] := array(
+        select r from unnest(_explain_places.running) r where r.partition_key = v_workflow.partition_key);
+    v_serial pyengine.workflows[] := array(select r from unnest(v_alike) r where r.is_serial);
+begin
+    return query
+    select l.code,
+        format('%s %s of %s places are taken, by %s%s.', l.what, cardinality(l.holders), l.places, h.named,
+            case when cardinality(l.holders) > 5 then ' …' end),
+        json_build_object('queue_name', v_queue.queue_name, 'limit', l.places, 'running', cardinality(l.holders),
+            'partition_key', case when l.code <> 'concurrency' then v_workflow.partition_key end, 'workflow_ids', h.ids)
+    from (values
+        ('concurrency', format('The concurrency of queue %s is used up:', v_queue.queue_name), v_queue.concurrency,
+            _explain_places.running),
+        ('partition_concurrency', format('The partition_concurrency of queue %s is used up for key %s:', v_queue.queue_name,
+            v_workflow.partition_key), v_queue.partition_concurrency, v_alike),
+        ('serial', format('Workflows with its key %s run one at a time:', v_workflow.partition_key),
+            case when v_workflow.is_serial then 1 end, v_serial)
+    ) l (code, what, places, holders)
+    cross join lateral (
+        select array_agg(r.workflow_id) as ids,
+            string_agg(format('%s (%s)', r.workflow_id, case when r.lease_token is null then 'hibernates'
+                else 'in ' || r.executor_name end), ', ') as named
+        from unnest(l.holders[1:5]) r
+    ) h
+    where cardinality(l.holders) >= l.places;
+
+    return query
+    select 'worker_concurrency', format('The worker_concurrency of queue %s (%s) is used up in %s, which runs %s.',
+            v_queue.queue_name, v_queue.worker_concurrency, c.executor_name, c.n),
+        json_build_object('queue_name', v_queue.queue_name, 'limit', v_queue.worker_concurrency,
+            'executor_name', c.executor_name, 'running', c.n)
+    from (
+        select r.executor_id, min(r.executor_name) as executor_name, count(*) as n
+        from unnest(_explain_places.running) r
+        where r.executor_id is not null
+        group by r.executor_id
+    ) c
+    where c.n >= v_queue.worker_concurrency
+    order by c.executor_id
+    limit 5;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._explain_places(workflow pyengine.workflows, queue pyengine.queues, running pyengine.workflows[]) IS 'Facts about limits on what runs at once that are reached.';
+
+
+CREATE FUNCTION pyengine._explain_processes(workflow pyengine.workflows) RETURNS SETOF pyengine.fact
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+declare
+    v_workflow pyengine.workflows := _explain_processes.workflow;
+    v_key text := pyengine.function_key(v_workflow.name, v_workflow.class_name, v_workflow.config_name);
+    v_application text := coalesce(v_workflow.application_name, 'any');
+    v_live pyengine.executors[];
+    v_versions text[];
+begin
+    v_live := array(
+        select e from pyengine.executors e
+        where not e.work_is_returned and pyengine._executor_state(e) = 'live'
+            and (v_workflow.application_name is null or e.application_name = v_workflow.application_name)
+        order by e.executor_id
+    );
+    if v_live = '{}' then
+        return query select 'no_process', format('No process of application %s is alive.', v_application),
+            json_build_object('application_name', v_workflow.application_name);
+        return;
+    end if;
+    v_versions := array(
+        select distinct e.application_version from unnest(v_live) e where v_key = any (e.functions) order by 1
+    );
+    if v_versions = '{}' then
+        return query
+        select 'no_function', format('Application %s has %s, and none has the function %s: start one that registers it.',
+            v_application, pyengine._counted(cardinality(v_live), 'live process'), v_key), json_build_object('function_key', v_key);
+        return;
+    end if;
+    return query
+    select case when r.names is null then 'no_version' else 'processes' end,
+        case when r.names is not null then format('It can be run by %s: %s.', pyengine._counted(cardinality(r.names), 'live process'),
+                array_to_string(r.names[1:5], ', ') || case when cardinality(r.names) > 5 then ' …' else '' end)
+            when v_workflow.version_is_pinned then format('Only version %s may run it, and the live processes that have the '
+                || 'function are of version %s: start a process of its version, or fork it to another.',
+                v_workflow.application_version, array_to_string(v_versions, ', '))
+            else format('It belongs to no version, so the latest runs it, and the live processes that have the function are of '
+                || 'version %s.', array_to_string(v_versions, ', ')) end,
+        json_build_object('executor_names', r.names, 'application_versions', v_versions,
+            'application_version', v_workflow.application_version)
+    from (
+        select array_agg(e.name order by e.executor_id) as names
+        from unnest(v_live) e
+        where pyengine._may_run(e, v_workflow.application_name, v_workflow.application_version,
+            v_workflow.version_is_pinned, v_workflow.name, v_workflow.class_name, v_workflow.config_name)
+    ) r;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._explain_processes(workflow pyengine.workflows) IS 'Facts about the processes that could run a workflow.';
+
+
+CREATE FUNCTION pyengine._explain_queue(workflow pyengine.workflows) RETURNS SETOF pyengine.fact
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_workflow pyengine.workflows := _explain_queue.workflow;
+    v_name text := v_workflow.queue_name;
+    v_queue pyengine.queues;
+    v_running pyengine.workflows[];
+begin
+    if v_name is null then
+        return;
+    end if;
+    select q.* into v_queue from pyengine.queues q where q.queue_name = v_name;
+    if not found then
+        return query select 'queue_unknown', format('Its queue %s is not registered: no process claims from it until one '
+            || 'declares it.', v_name), json_build_object('queue_name', v_name);
+        return;
+    end if;
+    if v_queue.is_paused then
+        return query select 'queue_paused', format('Its queue %s is paused: resume the queue.', v_name),
+            json_build_object('queue_name', v_name);
+    end if;
+    if v_queue.application_name <> v_workflow.application_name then
+        return query select 'queue_of_another', format('Its queue %s belongs to application %s, and it to %s: no process may '
+                || 'claim it.', v_name, v_queue.application_name, v_workflow.application_name),
+            json_build_object('queue_name', v_name, 'application_name', v_queue.application_name);
+    end if;
+    v_running := pyengine._running_of_queue(v_name);
+    return query select f.* from pyengine._explain_places(v_workflow, v_queue, v_running) f;
+    return query select f.* from pyengine._explain_rates(v_workflow, v_queue) f;
+    return query
+    select 'behind', format('Before it in the queue: %s.', case when b.n > 1000 then 'more than 1000 workflows'
+            else pyengine._counted(b.n, 'workflow') end),
+        json_build_object('count', b.n)
+    from (
+        select count(*) as n
+        from (
+            select 1 from pyengine.workflows o
+            where o.status = 'ENQUEUED' and o.queue_name = v_name and o.partition_key is not distinct from v_workflow.partition_key
+                and (o.priority, o.created_at, o.workflow_id)
+                    < (v_workflow.priority, v_workflow.created_at, v_workflow.workflow_id)
+            limit 1001
+        ) earlier
+    ) b
+    where b.n > 0 and v_workflow.status = 'ENQUEUED';
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._explain_queue(workflow pyengine.workflows) IS 'Facts about what holds back a workflow in its queue.';
+
+
+CREATE FUNCTION pyengine._explain_rates(workflow pyengine.workflows, queue pyengine.queues) RETURNS SETOF pyengine.fact
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_workflow pyengine.workflows := _explain_rates.workflow;
+    v_queue pyengine.queues := _explain_rates.queue;
+begin
+    return query
+    select l.code,
+        format('The %s of queue %s is used up%s: %s of %s starts within %s. Its window opens at %s (in %s).', l.code,
+            v_queue.queue_name, ' for key ' || l.key, s.starts, l.allowed, pyengine._span(l.period),
+            pyengine._moment(s.opens_at), pyengine._span(s.opens_at - pyengine.now())),
+        json_build_object('queue_name', v_queue.queue_name, 'limit', l.allowed, 'partition_key', l.key,
+            'period_seconds', extract(epoch from l.period), 'opens_at', s.opens_at)
+    from (values
+        ('limiter', v_queue.limiter_limit, v_queue.limiter_period, null),
+        ('partition_limiter', v_queue.partition_limiter_limit, v_queue.partition_limiter_period, v_workflow.partition_key)
+    ) l (code, allowed, period, key)
+    cross join lateral (
+        select sum(t.start_count) as starts, min(t.started_at) + l.period as opens_at
+        from pyengine.queue_starts t
+        where t.queue_name = v_queue.queue_name and t.partition_key is not distinct from l.key
+            and t.started_at > greatest(pyengine.now(), v_queue.last_started_at) - l.period
+    ) s
+    where s.starts >= l.allowed and (l.code = 'limiter' or l.key is not null);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._explain_rates(workflow pyengine.workflows, queue pyengine.queues) IS 'Facts about rate limits that are used up.';
+
+
+CREATE FUNCTION pyengine._explain_rest(workflow pyengine.workflows, facts pyengine.fact[]) RETURNS SETOF pyengine.fact
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_workflow pyengine.workflows := _explain_rest.workflow;
+begin
+    if v_workflow.status = 'ENQUEUED' and v_workflow.attempt_count >= v_workflow.max_attempts then
+        return query
+        select 'no_attempts', format('It has used up its attempts (%s): the next claim dead-letters it.', v_workflow.max_attempts),
+            json_build_object('attempt_count', v_workflow.attempt_count, 'max_attempts', v_workflow.max_attempts);
+    end if;
+    if v_workflow.status = 'ENQUEUED' then
+        return query
+        select 'waiting_to_be_claimed', format('It was created %s ago%s%s.', pyengine._span(pyengine.now() - v_workflow.created_at),
+                case when v_workflow.attempt_count > 0 then format(', has had %s', pyengine._counted(v_workflow.attempt_count, 'attempt')) end,
+                case when not exists (select 1 from unnest(_explain_rest.facts) f where f.code <> 'behind')
+                    then ', and nothing in its queue holds it back' end),
+            json_build_object('created_at', v_workflow.created_at, 'attempt_count', v_workflow.attempt_count);
+    end if;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._explain_rest(workflow pyengine.workflows, facts pyengine.fact[]) IS 'Facts about how long a workflow has waited to be claimed.';
+
+
+CREATE FUNCTION pyengine._explain_waits(workflow pyengine.workflows) RETURNS SETOF pyengine.fact
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_workflow pyengine.workflows := _explain_waits.workflow;
+    v_now timestamptz := pyengine.now();
+begin
+    return query
+    select case when h.due_at <= v_now then 'due' when h.kind = 'time' then 'hibernates_until' else 'hibernates_for_' || h.kind end,
+        case when h.due_at <= v_now then format('It hibernated, and its wait (for %s) is over since %s: it is to be resumed.',
+                case h.kind when 'time' then 'a time' else 'the ' || h.kind end, pyengine._span(v_now - h.due_at))
+            when h.kind = 'time' then format('It hibernates until %s (%s), using no process meanwhile.',
+                pyengine._moment(h.due_at), pyengine._span(h.due_at - v_now))
+            else format('It hibernates until %s%s.', case h.kind
+                when 'result' then format('workflow %s ends', h.source_id)
+                when 'message' then format('a message with topic %s arrives', coalesce(quote_literal(nullif(h.name, '')), 'none'))
+                when 'event' then format('workflow %s sets the event %L', h.source_id, h.name)
+                else format('workflow %s writes to the stream %L', h.source_id, h.name) end,
+                format(', until %s at the latest', pyengine._moment(h.due_at))) end,
+        json_build_object('kind', h.kind, 'source_id', h.source_id, 'name', h.name, 'due_at', h.due_at)
+    from pyengine.hibernations h
+    where h.workflow_id = v_workflow.workflow_id and v_workflow.lease_token is null
+    order by h.due_at;
+
+    return query
+    select case when o.is_sleep then 'sleeping' else 'waiting' end,
+        format('It %s until %s (%s).', case when o.is_sleep then 'sleeps' else 'waits for a message or an event, at most' end,
+            pyengine._moment(o.completed_at), pyengine._span(o.completed_at - v_now)),
+        json_build_object('step_id', o.step_id, 'until', o.completed_at)
+    from (
+        select s.step_id, s.completed_at, s.step_id = 1 or exists (
+                select 1 from pyengine.steps p
+                where p.workflow_id = s.workflow_id and p.step_id = s.step_id - 1) as is_sleep
+        from pyengine.steps s
+        where s.workflow_id = v_workflow.workflow_id and s.name = 'DBOS.sleep' and s.completed_at > v_now
+        order by s.step_id desc
+        limit 3
+    ) o
+    where v_workflow.lease_token is not null;
+
+    return query
+    select 'children', format('Not ended %s: %s%s.', case when c.n > 5 then 'are more than 5 of its children'
+                when c.n = 1 then 'is its child' else format('are %s of its children', c.n) end,
+            array_to_string(c.ids[1:5], ', '), case when c.n > 5 then ' …' end),
+        json_build_object('workflow_ids', c.ids[1:5])
+    from (
+        select count(*) as n, array_agg(k.workflow_id) as ids
+        from (
+            select w.workflow_id from pyengine.workflows w
+            where w.parent_workflow_id = v_workflow.workflow_id and w.finished_at is null
+            limit 6
+        ) k
+    ) c
+    where c.n > 0;
+
+    return query
+    select 'last_step', format('Its last recorded step is %s (%s), %s ago.', s.step_id, s.name,
+            pyengine._span(v_now - s.completed_at)),
+        json_build_object('step_id', s.step_id, 'name', s.name, 'completed_at', s.completed_at)
+    from pyengine.steps s
+    where s.workflow_id = v_workflow.workflow_id and s.completed_at <= v_now
+    order by s.step_id desc
+    limit 1;
+    if not found then
+        return query select 'no_step', 'It has not recorded a step yet.', null::json;
+    end if;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._explain_waits(workflow pyengine.workflows) IS 'Facts about what a workflow that has begun waits for.';
 
 
 CREATE FUNCTION pyengine._find_receipt(workflow_id text, step_id integer) RETURNS SETOF pyengine.receipt
@@ -1722,6 +2295,16 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._may_run(executor pyengine.executors, application_name text, application_version text, version_is_pinned boolean, name text, class_name text, config_name text) IS 'Whether an executor can run a workflow.';
+
+
+CREATE FUNCTION pyengine._moment(at timestamp with time zone) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+    select pg_catalog.to_char(_moment.at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC'
+$$;
+
+
+COMMENT ON FUNCTION pyengine._moment(at timestamp with time zone) IS 'A time for people, in UTC.';
 
 
 CREATE FUNCTION pyengine._namespace() RETURNS oid
@@ -2574,6 +3157,35 @@ $$;
 COMMENT ON FUNCTION pyengine._running_in(executor_id bigint, queue_name text, partition_key text) IS 'How many workflows of a queue, or of one of its partitions, run in an executor.';
 
 
+CREATE FUNCTION pyengine._running_of_queue(queue_name text) RETURNS pyengine.workflows[]
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+begin
+    return array(
+        select w
+        from (select e.executor_id from pyengine.executors e where not e.work_is_returned union all select null) o
+        cross join lateral (
+            select r from pyengine.workflows r
+            where r.status = 'PENDING' and r.executor_id = o.executor_id and r.queue_name = _running_of_queue.queue_name
+            union all
+            select r from pyengine.workflows r
+            where o.executor_id is null and r.status = 'PENDING' and r.executor_id is null
+                and r.queue_name = _running_of_queue.queue_name
+        ) w (w)
+        limit 10000
+    );
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._running_of_queue(queue_name text) IS 'What runs or hibernates of a queue.';
+
+
 CREATE FUNCTION pyengine._session_is_gone(session_pid integer, session_at timestamp with time zone) RETURNS boolean
     LANGUAGE sql
     AS $$
@@ -2584,6 +3196,22 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._session_is_gone(session_pid integer, session_at timestamp with time zone) IS 'Whether an executor''s session has ended while the server ran on.';
+
+
+CREATE FUNCTION pyengine._span(span interval) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    select case
+        when s < 10 then pg_catalog.round(s, 1)::text || ' s'
+        when s < 120 then pg_catalog.round(s)::text || ' s'
+        when s < 7200 then pg_catalog.round(s / 60)::text || ' min'
+        when s < 172800 then pg_catalog.round(s / 3600, 1)::text || ' h'
+        else pg_catalog.round(s / 86400)::text || ' days' end
+    from (select greatest(extract(epoch from _span.span), 0) as s) span
+$$;
+
+
+COMMENT ON FUNCTION pyengine._span(span interval) IS 'A span of time for people.';
 
 
 CREATE FUNCTION pyengine._start_debounced(call pyengine.debounce_call) RETURNS pyengine.debounce_answer
@@ -3590,6 +4218,53 @@ $$;
 COMMENT ON FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, positional_args json[], named_args json, class_name text, config_name text, workflow_id text, app_version text, timeout_ms bigint, deadline_epoch_ms bigint, deduplication_id text, priority integer, queue_partition_key text, authenticated_user text, authenticated_roles text, delay_until_epoch_ms bigint, application_name text, attributes jsonb, max_attempts integer) IS 'Enqueues one workflow in the caller''s transaction and returns its id. The same id again is the same workflow; arguments are plain JSON, times are milliseconds since 1970. Role: client.';
 
 
+CREATE FUNCTION pyengine.explain_workflow(workflow_id text) RETURNS SETOF pyengine.explanation
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_workflow pyengine.workflows;
+    v_facts pyengine.fact[];
+begin
+    select w.* into v_workflow from pyengine.workflows w where w.workflow_id = explain_workflow.workflow_id;
+    if not found then
+        raise exception using errcode = 'PE404',
+            message = format('there is no workflow %s', explain_workflow.workflow_id),
+            detail = json_build_object('workflow_id', explain_workflow.workflow_id)::text;
+    end if;
+    if v_workflow.finished_at is not null then
+        v_facts := array(select f from pyengine._explain_end(v_workflow) f);
+    elsif v_workflow.status = 'PENDING' then
+        v_facts := array(
+            select f from pyengine._explain_owner(v_workflow) f where v_workflow.lease_token is not null
+        ) || array(select f from pyengine._explain_waits(v_workflow) f);
+    else
+        v_facts := array(select f from pyengine._explain_delay(v_workflow) f where v_workflow.status = 'DELAYED')
+            || array(select f from pyengine._explain_queue(v_workflow) f);
+    end if;
+    if v_workflow.finished_at is null and v_workflow.lease_token is null then
+        v_facts := v_facts || array(select f from pyengine._explain_processes(v_workflow) f)
+            || array(select f from pyengine._explain_rest(v_workflow, v_facts) f);
+    end if;
+    if v_workflow.finished_at is null and v_workflow.deadline_at is not null then
+        v_facts := v_facts || row('deadline', format('Its deadline is %s.', pyengine._moment(v_workflow.deadline_at)),
+            json_build_object('deadline_at', v_workflow.deadline_at))::pyengine.fact;
+    end if;
+    return query
+    select v_workflow.workflow_id, v_workflow.status,
+        format('Workflow %s (%s) is %s. %s', v_workflow.workflow_id, v_workflow.name, v_workflow.status,
+            string_agg(f.sentence, ' ' order by f.n)),
+        json_agg(json_build_object('code', f.code, 'sentence', f.sentence, 'detail', f.detail) order by f.n)
+    from unnest(v_facts) with ordinality f (code, sentence, detail, n);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.explain_workflow(workflow_id text) IS 'Why a workflow is where it is: a paragraph for people, and its facts for programs. Raises PE404. Role: observer.';
+
+
 CREATE TABLE pyengine.events (
     workflow_id text NOT NULL COLLATE pg_catalog."C",
     key text NOT NULL COLLATE pg_catalog."C",
@@ -3624,102 +4299,6 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine.find_event(workflow_id text, key text, channel text) IS 'The value of an event, if it is set; otherwise registers the channel as waiting for it. Role: client.';
-
-
-CREATE TABLE pyengine.workflows (
-    workflow_id text NOT NULL COLLATE pg_catalog."C",
-    status text NOT NULL,
-    name text NOT NULL,
-    class_name text,
-    config_name text,
-    application_name text,
-    application_version text,
-    version_is_pinned boolean DEFAULT false NOT NULL,
-    executor_id bigint,
-    executor_name text,
-    lease_token uuid,
-    start_token uuid,
-    attempt_count integer DEFAULT 0 NOT NULL,
-    max_attempts integer,
-    queue_name text,
-    priority integer DEFAULT 0 NOT NULL,
-    partition_key text,
-    is_serial boolean DEFAULT false NOT NULL,
-    deduplication_id text,
-    parent_workflow_id text COLLATE pg_catalog."C",
-    forked_from text COLLATE pg_catalog."C",
-    was_forked_from boolean DEFAULT false NOT NULL,
-    schedule_name text,
-    authenticated_user text,
-    assumed_role text,
-    authenticated_roles text[],
-    attributes jsonb,
-    timeout interval,
-    deadline_at timestamp with time zone,
-    delayed_until timestamp with time zone,
-    created_at timestamp with time zone NOT NULL,
-    updated_at timestamp with time zone NOT NULL,
-    started_at timestamp with time zone,
-    finished_at timestamp with time zone,
-    serialization text NOT NULL,
-    inputs json NOT NULL,
-    output json,
-    error json,
-    debounce_until timestamp with time zone,
-    request_token uuid,
-    CONSTRAINT workflows_attempts_counted CHECK ((attempt_count >= 0)),
-    CONSTRAINT workflows_delayed_has_time CHECK (((status <> 'DELAYED'::text) OR (delayed_until IS NOT NULL))),
-    CONSTRAINT workflows_finished_has_finished_at CHECK (((finished_at IS NOT NULL) = (status = ANY (ARRAY['SUCCESS'::text, 'ERROR'::text, 'CANCELLED'::text, 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'::text])))),
-    CONSTRAINT workflows_key_has_queue CHECK (((partition_key IS NULL) OR (queue_name IS NOT NULL))),
-    CONSTRAINT workflows_leased_has_executor CHECK (((status <> 'PENDING'::text) OR ((lease_token IS NULL) = (executor_id IS NULL)))),
-    CONSTRAINT workflows_only_pending_is_leased CHECK (((lease_token IS NULL) OR (status = 'PENDING'::text))),
-    CONSTRAINT workflows_priority_not_negative CHECK ((priority >= 0)),
-    CONSTRAINT workflows_serial_has_key CHECK (((NOT is_serial) OR (partition_key IS NOT NULL))),
-    CONSTRAINT workflows_status_valid CHECK ((status = ANY (ARRAY['ENQUEUED'::text, 'DELAYED'::text, 'PENDING'::text, 'SUCCESS'::text, 'ERROR'::text, 'CANCELLED'::text, 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'::text])))
-)
-WITH (fillfactor='75');
-
-
-COMMENT ON TABLE pyengine.workflows IS 'One row per workflow: identity, state, ownership, queue position, times, payloads.';
-
-
-COMMENT ON COLUMN pyengine.workflows.status IS 'ENQUEUED and DELAYED wait to be claimed, PENDING is owned by an executor or hibernates, the others are terminal.';
-
-
-COMMENT ON COLUMN pyengine.workflows.version_is_pinned IS 'True when the user named the application version: then only that version runs the workflow.';
-
-
-COMMENT ON COLUMN pyengine.workflows.executor_id IS 'The process that runs it now, or ran it last; null while it hibernates.';
-
-
-COMMENT ON COLUMN pyengine.workflows.executor_name IS 'The name of that process, which its restarts keep.';
-
-
-COMMENT ON COLUMN pyengine.workflows.lease_token IS 'Random token of the current run; every write of a run must name it. Null when nobody owns the workflow; a PENDING one without it hibernates.';
-
-
-COMMENT ON COLUMN pyengine.workflows.start_token IS 'Random token of the call that started it, if that call must know its own start from another''s.';
-
-
-COMMENT ON COLUMN pyengine.workflows.attempt_count IS 'How often a run was started or claimed.';
-
-
-COMMENT ON COLUMN pyengine.workflows.max_attempts IS 'Runs allowed before the workflow is dead-lettered; null is no limit.';
-
-
-COMMENT ON COLUMN pyengine.workflows.is_serial IS 'Runs one at a time with the others of its partition key, even on a queue without partition limits.';
-
-
-COMMENT ON COLUMN pyengine.workflows.started_at IS 'When the current or last run began.';
-
-
-COMMENT ON COLUMN pyengine.workflows.serialization IS 'Format of inputs, output and error: json, portable_json, or the name of a custom serializer (then a json string).';
-
-
-COMMENT ON COLUMN pyengine.workflows.debounce_until IS 'Until when calls may put a debounced workflow off, infinity if for ever; null if it is not debounced.';
-
-
-COMMENT ON COLUMN pyengine.workflows.request_token IS 'Random token of the last call that resumed or rewound it: that call repeated changes nothing.';
 
 
 CREATE FUNCTION pyengine.find_workflows(workflow_ids text[]) RETURNS SETOF pyengine.workflows
@@ -4081,6 +4660,34 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine.list_events(workflow_id text) IS 'The last values of all events of a workflow, by key. Role: observer.';
+
+
+CREATE FUNCTION pyengine.list_executors(application_name text DEFAULT NULL::text, include_finished boolean DEFAULT false, row_limit integer DEFAULT NULL::integer) RETURNS SETOF pyengine.executor_state
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+begin
+    return query
+    select e.executor_id, e.name, e.application_name, e.application_version, e.version_is_pinned,
+        pyengine._executor_state(e), e.host, e.process_id, e.started_at, e.heartbeat_at,
+        extract(epoch from e.lease_duration)::double precision, e.session_pid is not null, e.finished_at, e.functions,
+        (select count(*) from pyengine.workflows w where w.status = 'PENDING' and w.executor_id = e.executor_id)
+    from pyengine.executors e
+    where (list_executors.include_finished or not e.work_is_returned)
+        and (list_executors.include_finished or e.finished_at is null or exists (
+            select 1 from pyengine.workflows w where w.status = 'PENDING' and w.executor_id = e.executor_id))
+        and (list_executors.application_name is null or e.application_name = list_executors.application_name)
+    order by e.executor_id desc
+    limit list_executors.row_limit;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.list_executors(application_name text, include_finished boolean, row_limit integer) IS 'Processes that run workflows (include_finished: and those that ended), newest first, with what each runs now. Role: observer.';
 
 
 CREATE TABLE pyengine.schema_migrations (
@@ -5737,6 +6344,9 @@ REVOKE ALL ON FUNCTION pyengine._condition_sql(condition json, depth integer) FR
 REVOKE ALL ON FUNCTION pyengine._copy_history(source_id text, target_id text, before_step integer, children json) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._counted(n bigint, noun text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._cut_history(workflow_id text, from_step integer) FROM PUBLIC;
 
 
@@ -5759,6 +6369,36 @@ REVOKE ALL ON FUNCTION pyengine._drop_stale_hibernations() FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._end_hibernations(workflow_ids text[]) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._executor_state(executor pyengine.executors) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._explain_delay(workflow pyengine.workflows) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._explain_end(workflow pyengine.workflows) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._explain_owner(workflow pyengine.workflows) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._explain_places(workflow pyengine.workflows, queue pyengine.queues, running pyengine.workflows[]) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._explain_processes(workflow pyengine.workflows) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._explain_queue(workflow pyengine.workflows) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._explain_rates(workflow pyengine.workflows, queue pyengine.queues) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._explain_rest(workflow pyengine.workflows, facts pyengine.fact[]) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._explain_waits(workflow pyengine.workflows) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._find_receipt(workflow_id text, step_id integer) FROM PUBLIC;
@@ -5822,6 +6462,9 @@ REVOKE ALL ON FUNCTION pyengine._may_authenticate() FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._may_run(executor pyengine.executors, application_name text, application_version text, version_is_pinned boolean, name text, class_name text, config_name text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._moment(at timestamp with time zone) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._namespace() FROM PUBLIC;
@@ -5908,7 +6551,13 @@ REVOKE ALL ON FUNCTION pyengine._rouse(wait_keys bigint[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._running_in(executor_id bigint, queue_name text, partition_key text) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._running_of_queue(queue_name text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._session_is_gone(session_pid integer, session_at timestamp with time zone) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._span(span interval) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._start_debounced(call pyengine.debounce_call) FROM PUBLIC;
@@ -6007,6 +6656,9 @@ REVOKE ALL ON FUNCTION pyengine.delete_workflows(workflow_ids text[], delete_chi
 REVOKE ALL ON FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, positional_args json[], named_args json, class_name text, config_name text, workflow_id text, app_version text, timeout_ms bigint, deadline_epoch_ms bigint, deduplication_id text, priority integer, queue_partition_key text, authenticated_user text, authenticated_roles text, delay_until_epoch_ms bigint, application_name text, attributes jsonb, max_attempts integer) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.explain_workflow(workflow_id text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.find_event(workflow_id text, key text, channel text) FROM PUBLIC;
 
 
@@ -6050,6 +6702,9 @@ REVOKE ALL ON FUNCTION pyengine.list_application_versions(application_name text)
 
 
 REVOKE ALL ON FUNCTION pyengine.list_events(workflow_id text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.list_executors(application_name text, include_finished boolean, row_limit integer) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.list_migrations() FROM PUBLIC;
