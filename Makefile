@@ -109,8 +109,9 @@ check-plpgsql: $(INSTALLED) ## Check function bodies (apt install --no-install-r
 	PYENGINE_PG_BINDIR=$$server $(BIN)/python -m pytest $(ARGS) tests/schema/test_plpgsql_check.py
 
 .PHONY: bench
-bench: $(INSTALLED) ## Measure
-	$(BIN)/python -m tests.bench
+bench: $(INSTALLED) ## Measure beside the peers: WORKLOAD=W1,W4d ROUNDS=3 SUBJECT=pyengine,dbos
+	@$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	@$(BIN)/python -m tests.bench
 
 .PHONY: psql
 psql: $(INSTALLED) ## Open psql on the embedded server, or where PYENGINE_DATABASE_URL says
@@ -127,5 +128,5 @@ release-migrations: $(INSTALLED) ## Freeze the migrations of a release
 
 .PHONY: clean
 clean: ## Remove everything that make made
-	rm -rf $(VENV) build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .bench build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
