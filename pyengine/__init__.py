@@ -2,6 +2,7 @@
 
 from pyengine import error
 from pyengine._version import __version__
+from pyengine.client import DBOSClient
 from pyengine.config import DBOSConfig
 from pyengine.context import (
     DuplicationPolicy,
@@ -36,6 +37,7 @@ run_dbos_database_migrations = DBOS.migrate
 
 __all__ = [
     "DBOS",
+    "DBOSClient",
     "DBOSConfig",
     "DBOSConfiguredInstance",
     "DBOSContextEnsure",

@@ -94,13 +94,14 @@ def set_identity(identity: Identity) -> Callable[[], None]:
 
 
 @contextmanager
-def entered(scope: Scope) -> Iterator[None]:
+def entered(scope: Scope | None) -> Iterator[None]:
     """Run the block as the body of a workflow or step: options of the surrounding blocks do not reach in.
 
-    Only the identity reaches into a step; a workflow has its own.
+    Only the identity reaches into a step; a workflow has its own. With None the block runs as if no workflow were
+    around it.
     """
     scope_token = _scope.set(scope)
-    identity = None if scope.step is None else _options.get().identity
+    identity = None if scope is None or scope.step is None else _options.get().identity
     options_token = _options.set(_NO_OPTIONS if identity is None else Options(identity=identity))
     try:
         yield

@@ -1,16 +1,38 @@
-"""The one launched engine of this process, or a clear error."""
+"""The one launched engine of this process, or the client that is acting, or a clear error."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
-from pyengine.context import current_scope
+from pyengine.context import current_scope, entered
 from pyengine.errors import DBOSException
 from pyengine.execution import Runtime
 
 
 class _Process:
     runtime: Runtime | None = None
+
+
+_acting: ContextVar[Runtime | None] = ContextVar("pyengine_client", default=None)
+
+
+@contextmanager
+def acting(client: Runtime) -> Iterator[None]:
+    """In the block, operations go through a client's connection, and are not part of the workflow around it."""
+    token = _acting.set(client)
+    try:
+        with entered(None):
+            yield
+    finally:
+        _acting.reset(token)
+
+
+def acting_client() -> Runtime | None:
+    """The client whose operation is being carried out, if it is one's."""
+    return _acting.get()
 
 
 def set_runtime(runtime: Runtime | None) -> None:
@@ -24,7 +46,7 @@ def find_runtime() -> Runtime | None:
 
 
 def get_runtime(what: str) -> Runtime:
-    """The launched engine.
+    """The client that is acting, else the launched engine.
 
     Args:
         what: Who asks, for the error.
@@ -33,7 +55,7 @@ def get_runtime(what: str) -> Runtime:
         DBOSException: There is no launched engine.
         DBOSBaseException: The calling run has outlived its engine.
     """
-    runtime = _Process.runtime
+    runtime = _acting.get() or _Process.runtime
     if runtime is None:
         scope = current_scope()
         if scope is not None:
@@ -54,7 +76,8 @@ def refuse_running_loop(function: str) -> None:
         asyncio.get_running_loop()
     except RuntimeError:
         return
+    owner = "DBOS" if _acting.get() is None else "DBOSClient"
     raise RuntimeError(
-        f"DBOS.{function} blocks, and was called while an event loop is running in this thread: "
-        f"await DBOS.{function}_async instead"
+        f"{owner}.{function} blocks, and was called while an event loop is running in this thread: "
+        f"await {owner}.{function}_async instead"
     )

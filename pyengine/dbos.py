@@ -115,7 +115,7 @@ class _Properties(type):
     @property
     def application_version(cls) -> str:
         """The version of the application: configured, or a hash of its workflows' sources."""
-        return get_runtime("DBOS.application_version").application.version
+        return get_runtime("DBOS.application_version").application.version or ""
 
     @property
     def executor_id(cls) -> str:

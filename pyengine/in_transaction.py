@@ -1,18 +1,20 @@
-"""Enqueueing in a transaction of the application: the workflow exists if, and only if, that commits."""
+"""Enqueueing and sending in a transaction of the application: it happens if, and only if, that commits."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 
 from pyengine.database.calls import BATCHES, Call
 from pyengine.database.rows import StartAnswer
+from pyengine.effects import Flow
 from pyengine.errors import DBOSException, translate
 from pyengine.execution import Runtime
 from pyengine.flows.workflows import start_error, start_write
 from pyengine.preparation import Prepared
+
+T = TypeVar("T")
 
 
 def run_in_transaction(connection: Any, runtime: Runtime, prepared: Prepared) -> str:
@@ -24,29 +26,51 @@ def run_in_transaction(connection: Any, runtime: Runtime, prepared: Prepared) ->
     request = prepared.request
     if request.placement is not None and request.placement.return_existing:
         raise DBOSException(
-            "duplication_policy 'return-existing' needs a transaction of its own: use Queue.enqueue"
+            "duplication_policy 'return-existing' needs a transaction of its own: enqueue without one"
         )
     write = start_write(request)
     function, row = BATCHES[write.kind]
-    call: Call[Any] = Call(function, {"requests": f"[{write.document}]"}, row)
-    text = call.text(runtime.engine.options.schema)
-    try:
-        found = _execute(connection, text, f"[{write.document}]")
-    except psycopg.Error as error:
-        raise translate(error) from None
-    answers = [StartAnswer(*values) for values in found]
+    call: Call[StartAnswer] = Call(function, {"requests": f"[{write.document}]"}, row)
+    answers = call_in_transaction(connection, runtime, call)
     refused = start_error(request, answers[0], None) if answers else None
     if refused is not None:
         raise refused
     return request.workflow_id
 
 
-def _execute(connection: Any, text: str, requests: str) -> Sequence[Sequence[Any]]:
-    """Run the statement, which has one parameter, on a connection of psycopg or SQLAlchemy."""
+def flow_in_transaction(connection: Any, runtime: Runtime, flow: Flow[T]) -> T:
+    """Run a flow that does nothing but call the engine on the caller's connection; the caller commits.
+
+    Raises:
+        DBOSException: The connection is of an unknown kind, or the engine refuses a call.
+    """
+    try:
+        effect = next(flow)
+        while True:
+            if not isinstance(effect, Call):
+                raise AssertionError(f"{type(effect).__name__} does not fit a transaction")
+            effect = flow.send(call_in_transaction(connection, runtime, effect))
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+def call_in_transaction(connection: Any, runtime: Runtime, call: Call[T]) -> list[T]:
+    """Make a call on the caller's connection, of psycopg or SQLAlchemy; the caller commits.
+
+    Raises:
+        DBOSException: The connection is of an unknown kind, or the engine refuses the call.
+    """
     driver = _driver_connection(connection)
-    with psycopg.RawCursor(driver) as cursor:
-        cursor.execute(text.encode(), [requests])
-        return [tuple(values) for values in cursor.fetchall()]
+    text = call.text(runtime.engine.options.schema).encode()
+    try:
+        with psycopg.RawCursor(driver) as cursor:
+            cursor.execute(text, list(call.arguments.values()))
+            found = cursor.fetchall()
+    except psycopg.Error as error:
+        raise translate(error) from None
+    row = call.row
+    return [] if row is None else [row(*values) for values in found]
 
 
 def _driver_connection(connection: Any) -> psycopg.Connection[Any]:
@@ -63,7 +87,7 @@ def _driver_connection(connection: Any) -> psycopg.Connection[Any]:
     driver = getattr(pooled, "driver_connection", None)
     if not isinstance(driver, psycopg.Connection):
         raise DBOSException(
-            "enqueue_in_transaction takes a psycopg.Connection, or a SQLAlchemy Connection or Session "
+            "a transaction of yours is a psycopg.Connection, or a SQLAlchemy Connection or Session "
             f"that uses psycopg; it was given {type(connection).__name__}"
         )
     return driver

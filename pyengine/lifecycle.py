@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import psycopg
 
 from pyengine import config as configuration
 from pyengine import embedded, log
 from pyengine import schema as engine_schema
+from pyengine.assembly import assemble, readable_errors
 from pyengine.config import DBOSConfig, Settings
 from pyengine.context import current_scope
 from pyengine.current import find_runtime, set_runtime
 from pyengine.database import calls, version_calls
-from pyengine.database.checkpoints import Checkpoints
-from pyengine.database.connections import ConnectionOptions
 from pyengine.database.rows import VersionRow
 from pyengine.errors import DBOSException, DBOSInitializationError
 from pyengine.execution import Runtime
 from pyengine.flows.workflows import Application
 from pyengine.queues import declared
 from pyengine.registry import registry
-from pyengine.runtime.engine import Engine, EngineOptions
-from pyengine.runtime.transactions import Transactions
 from pyengine.schema import EngineRole
-from pyengine.serialization import Codec
 
 _logger = logging.getLogger("pyengine")
 
@@ -66,9 +61,11 @@ def launch() -> None:
         _logger.warning("DBOS.launch was called twice; the second call has no effect")
         return
     url = database_url(settings)
-    with _readable_errors():
+    with readable_errors():
         _prepare_database(settings, url)
-        runtime = _runtime(settings, url)
+        version = settings.application_version or registry.application_version(settings.name)
+        application = Application(settings.name, version, settings.version_is_pinned)
+        runtime = assemble(settings, url, registry, application, _Process.queue_names)
         try:
             _prepare_engine(settings, runtime)
             runtime.engine.launch()
@@ -110,7 +107,7 @@ def _register_version(runtime: Runtime) -> None:
     application, gateway = runtime.application, runtime.engine.gateway
     gateway.run(
         version_calls.register_application_version(
-            application_name=application.name,
+            application_name=runtime.engine.options.application_name,
             version_name=application.version,
             is_pinned=application.version_is_pinned,
         )
@@ -166,7 +163,7 @@ def reset(url: str | None, schema: str | None, *, truncate: bool) -> None:
         return
     target = url or database_url(_Process.settings)  # type: ignore[arg-type]
     name = schema or ("pyengine" if _Process.settings is None else _Process.settings.schema)
-    with _readable_errors(), psycopg.connect(target, autocommit=True) as connection:
+    with readable_errors(), psycopg.connect(target, autocommit=True) as connection:
         engine_schema.reset(connection, name, truncate=truncate)
 
 
@@ -181,7 +178,7 @@ def migrate(
     """See `DBOS.migrate`."""
     settings = configuration.resolve({"name": "migrate", "system_database_url": url})
     with (
-        _readable_errors(),
+        readable_errors(),
         psycopg.connect(settings.system_database_url or "", autocommit=True) as connection,
     ):
         engine_schema.migrate(
@@ -220,65 +217,6 @@ def _check_statements(settings: Settings, system_url: str) -> None:
     with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
         for check in tuple(registry.launch_checks.values()):
             check.check(connection, settings.schema)
-
-
-def _runtime(settings: Settings, url: str) -> Runtime:
-    version = settings.application_version or registry.application_version(settings.name)
-    options = EngineOptions(
-        database_url=url,
-        listen_url=settings.listen_database_url or url,
-        listen=settings.use_listen_notify,
-        schema=settings.schema,
-        prepare=True,
-        application_name=settings.name,
-        application_version=version,
-        version_is_pinned=settings.version_is_pinned,
-        executor_name=settings.executor_name,
-        lease_seconds=settings.lease_seconds,
-        heartbeat_seconds=settings.heartbeat_seconds,
-        max_threads=settings.max_executor_threads,
-        hibernate_after=settings.hibernate_after,
-        queue_names=_Process.queue_names,
-    )
-    engine = Engine(
-        options,
-        functions=registry.function_keys,
-        execute=lambda claimed, token: runtime.execute_claimed(claimed, token),  # noqa: PLW0108 - made below
-    )
-    application = Application(settings.name, version, settings.version_is_pinned)
-    runtime = Runtime(
-        engine,
-        registry,
-        Codec(settings.serializer),
-        application,
-        _transactions(settings, engine, url),
-    )
-    return runtime
-
-
-def _transactions(settings: Settings, engine: Engine, system_url: str) -> Transactions:
-    options = ConnectionOptions(
-        url=settings.application_database_url or system_url,
-        application_name=f"pyengine {settings.name} transactions"[:63],
-        size=settings.pool_size,
-        timeout=settings.pool_timeout,
-        arguments=settings.connect_arguments,
-        prepare=engine.options.prepare,
-    )
-    checkpoints = Checkpoints(settings.schema, is_separate=not settings.same_database)
-    return Transactions(options, checkpoints, engine.gateway, settings.idle_transaction_timeout)
-
-
-@contextmanager
-def _readable_errors() -> Iterator[None]:
-    """A database that can't be reached is an error that says so, and shows no password."""
-    try:
-        yield
-    except psycopg.OperationalError as error:
-        message = configuration.redact(str(error)).strip()
-        raise DBOSInitializationError(
-            f"the database can't be reached: {message}. Check system_database_url (or PYENGINE_DATABASE_URL)"
-        ) from None
 
 
 def _log_context() -> dict[str, object]:

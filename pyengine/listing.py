@@ -149,7 +149,7 @@ def _list(runtime: Runtime, name: str, filters: WorkflowFilters) -> Flow[list[Wo
     return read() if run is None else record_operation(run, name, read())
 
 
-def _parameters(given: Mapping[str, Any], application_name: str) -> dict[str, object]:
+def _parameters(given: Mapping[str, Any], application_name: str | None) -> dict[str, object]:
     """The filters as parameters of the SQL function. Without ids only the own application is listed."""
     unknown = sorted(set(given) - set(WorkflowFilters.__annotations__))
     if unknown:

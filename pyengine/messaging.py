@@ -29,7 +29,95 @@ class SendMessage:
     shard_key: str | None = None
 
 
-class Messaging:
+class Sending:
+    """Sending messages, from workflows and from outside."""
+
+    @classmethod
+    def send(
+        cls,
+        destination_id: str,
+        message: Any,
+        topic: str | None = None,
+        idempotency_key: str | None = None,
+        *,
+        serialization_type: WorkflowSerializationFormat = DEFAULT_FORMAT,
+        send_to_forks: bool = False,
+        shard_key: str | None = None,
+    ) -> None:
+        """Send a message to a workflow, which receives it once. From a workflow's body exactly once.
+
+        Args:
+            destination_id: The receiving workflow.
+            message: What to send.
+            topic: Messages of one topic are received in order.
+            idempotency_key: A second message with this key to the same workflow is dropped.
+            serialization_type: The format; by default the sending workflow's.
+            send_to_forks: Also to all forks of the receiver.
+            shard_key: Accepted for compatibility.
+
+        Raises:
+            DBOSNonExistentWorkflowError: The receiver does not exist.
+        """
+        del shard_key
+        refuse_running_loop("send")
+        mail = [SendMessage(destination_id, message, topic, idempotency_key)]
+        runtime = get_runtime("DBOS.send")
+        runtime.run(
+            send_flow(runtime, mail, serialization_type, is_bulk=False, to_forks=send_to_forks)
+        )
+
+    @classmethod
+    async def send_async(
+        cls,
+        destination_id: str,
+        message: Any,
+        topic: str | None = None,
+        idempotency_key: str | None = None,
+        *,
+        serialization_type: WorkflowSerializationFormat = DEFAULT_FORMAT,
+        send_to_forks: bool = False,
+        shard_key: str | None = None,
+    ) -> None:
+        """As `send`."""
+        del shard_key
+        mail = [SendMessage(destination_id, message, topic, idempotency_key)]
+        runtime = get_runtime("DBOS.send_async")
+        flow = send_flow(runtime, mail, serialization_type, is_bulk=False, to_forks=send_to_forks)
+        await runtime.run_async(flow)
+
+    @classmethod
+    def send_bulk(
+        cls,
+        messages: Sequence[SendMessage],
+        *,
+        serialization_type: WorkflowSerializationFormat = DEFAULT_FORMAT,
+        send_to_forks: bool = False,
+    ) -> None:
+        """Send several messages, all or none, as one step."""
+        refuse_running_loop("send_bulk")
+        runtime = get_runtime("DBOS.send_bulk")
+        flow = send_flow(
+            runtime, messages, serialization_type, is_bulk=True, to_forks=send_to_forks
+        )
+        runtime.run(flow)
+
+    @classmethod
+    async def send_bulk_async(
+        cls,
+        messages: Sequence[SendMessage],
+        *,
+        serialization_type: WorkflowSerializationFormat = DEFAULT_FORMAT,
+        send_to_forks: bool = False,
+    ) -> None:
+        """As `send_bulk`."""
+        runtime = get_runtime("DBOS.send_bulk_async")
+        flow = send_flow(
+            runtime, messages, serialization_type, is_bulk=True, to_forks=send_to_forks
+        )
+        await runtime.run_async(flow)
+
+
+class Messaging(Sending):
     """The part of `DBOS` with which workflows send, receive and sleep."""
 
     @classmethod
@@ -55,84 +143,6 @@ class Messaging:
         if seconds > 0:
             runtime = get_runtime("DBOS.sleep_async")
             await runtime.run_async(flows.sleep(run, run.next_step_id(), seconds))
-
-    @classmethod
-    def send(
-        cls,
-        destination_id: str,
-        message: Any,
-        topic: str | None = None,
-        *,
-        idempotency_key: str | None = None,
-        serialization_type: WorkflowSerializationFormat = DEFAULT_FORMAT,
-        send_to_forks: bool = False,
-        shard_key: str | None = None,
-    ) -> None:
-        """Send a message to a workflow, which receives it once. From a workflow's body exactly once.
-
-        Args:
-            destination_id: The receiving workflow.
-            message: What to send.
-            topic: Messages of one topic are received in order.
-            idempotency_key: A second message with this key to the same workflow is dropped.
-            serialization_type: The format; by default the sending workflow's.
-            send_to_forks: Also to all forks of the receiver.
-            shard_key: Accepted for compatibility.
-
-        Raises:
-            DBOSNonExistentWorkflowError: The receiver does not exist.
-        """
-        del shard_key
-        refuse_running_loop("send")
-        mail = [SendMessage(destination_id, message, topic, idempotency_key)]
-        runtime = get_runtime("DBOS.send")
-        runtime.run(_send(runtime, mail, serialization_type, is_bulk=False, to_forks=send_to_forks))
-
-    @classmethod
-    async def send_async(
-        cls,
-        destination_id: str,
-        message: Any,
-        topic: str | None = None,
-        *,
-        idempotency_key: str | None = None,
-        serialization_type: WorkflowSerializationFormat = DEFAULT_FORMAT,
-        send_to_forks: bool = False,
-        shard_key: str | None = None,
-    ) -> None:
-        """As `send`."""
-        del shard_key
-        mail = [SendMessage(destination_id, message, topic, idempotency_key)]
-        runtime = get_runtime("DBOS.send_async")
-        flow = _send(runtime, mail, serialization_type, is_bulk=False, to_forks=send_to_forks)
-        await runtime.run_async(flow)
-
-    @classmethod
-    def send_bulk(
-        cls,
-        messages: Sequence[SendMessage],
-        *,
-        serialization_type: WorkflowSerializationFormat = DEFAULT_FORMAT,
-        send_to_forks: bool = False,
-    ) -> None:
-        """Send several messages, all or none, as one step."""
-        refuse_running_loop("send_bulk")
-        runtime = get_runtime("DBOS.send_bulk")
-        flow = _send(runtime, messages, serialization_type, is_bulk=True, to_forks=send_to_forks)
-        runtime.run(flow)
-
-    @classmethod
-    async def send_bulk_async(
-        cls,
-        messages: Sequence[SendMessage],
-        *,
-        serialization_type: WorkflowSerializationFormat = DEFAULT_FORMAT,
-        send_to_forks: bool = False,
-    ) -> None:
-        """As `send_bulk`."""
-        runtime = get_runtime("DBOS.send_bulk_async")
-        flow = _send(runtime, messages, serialization_type, is_bulk=True, to_forks=send_to_forks)
-        await runtime.run_async(flow)
 
     @classmethod
     def recv(cls, topic: str | None = None, timeout_seconds: float = 60) -> Any:
@@ -173,7 +183,7 @@ def _body(what: str) -> WorkflowRun:
     return run
 
 
-def _send(
+def send_flow(
     runtime: Runtime,
     mail: Sequence[SendMessage],
     serialization_type: WorkflowSerializationFormat,
@@ -181,6 +191,7 @@ def _send(
     is_bulk: bool,
     to_forks: bool,
 ) -> Flow[None]:
+    """Encode messages and send them: as a step of the surrounding workflow, if there is one."""
     tag = payload_tag(runtime, serialization_type)
     documents = [
         message_document(

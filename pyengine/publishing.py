@@ -16,37 +16,8 @@ from pyengine.serialization import WorkflowSerializationFormat
 from pyengine.streams import offset_value, stream_items
 
 
-class Publishing:
-    """The part of `DBOS` with which workflows publish events and streams."""
-
-    @classmethod
-    def set_event(
-        cls,
-        key: str,
-        value: Any,
-        *,
-        serialization_type: WorkflowSerializationFormat = DEFAULT_FORMAT,
-    ) -> None:
-        """Publish a value of this workflow under a key; the last one counts. In a workflow or step.
-
-        Raises:
-            DBOSException: Called outside workflows.
-        """
-        refuse_running_loop("set_event")
-        runtime = get_runtime("DBOS.set_event")
-        runtime.run(_set_event(runtime, key, value, serialization_type))
-
-    @classmethod
-    async def set_event_async(
-        cls,
-        key: str,
-        value: Any,
-        *,
-        serialization_type: WorkflowSerializationFormat = DEFAULT_FORMAT,
-    ) -> None:
-        """As `set_event`."""
-        runtime = get_runtime("DBOS.set_event_async")
-        await runtime.run_async(_set_event(runtime, key, value, serialization_type))
+class Reading:
+    """Reading what workflows publish: events and streams."""
 
     @classmethod
     def get_event(
@@ -93,47 +64,6 @@ class Publishing:
         del shard_key
         runtime = get_runtime("DBOS.get_all_events_async")
         return await runtime.run_async(_all_events(runtime, workflow_id))
-
-    @classmethod
-    def write_stream(
-        cls,
-        key: str,
-        value: Any,
-        *,
-        serialization_type: WorkflowSerializationFormat = DEFAULT_FORMAT,
-    ) -> None:
-        """Append a value to a stream of this workflow; it can be read at once. In a workflow or step."""
-        refuse_running_loop("write_stream")
-        runtime = get_runtime("DBOS.write_stream")
-        runtime.run(_append(runtime, key, value, serialization_type))
-
-    @classmethod
-    async def write_stream_async(
-        cls,
-        key: str,
-        value: Any,
-        *,
-        serialization_type: WorkflowSerializationFormat = DEFAULT_FORMAT,
-    ) -> None:
-        """As `write_stream`."""
-        runtime = get_runtime("DBOS.write_stream_async")
-        await runtime.run_async(_append(runtime, key, value, serialization_type))
-
-    @classmethod
-    def close_stream(cls, key: str) -> None:
-        """End a stream of this workflow: readers stop here."""
-        refuse_running_loop("close_stream")
-        runtime = get_runtime("DBOS.close_stream")
-        runtime.run(
-            flows.append(sender_of("DBOS.close_stream"), key, None, runtime.codec.default_tag)
-        )
-
-    @classmethod
-    async def close_stream_async(cls, key: str) -> None:
-        """As `close_stream`."""
-        runtime = get_runtime("DBOS.close_stream_async")
-        sender = sender_of("DBOS.close_stream_async")
-        await runtime.run_async(flows.append(sender, key, None, runtime.codec.default_tag))
 
     @classmethod
     def read_stream(
@@ -232,6 +162,80 @@ class Publishing:
         return await runtime.run_async(
             offset_value(runtime, workflow_id, key, offset, timeout_seconds, polling_interval_sec)
         )
+
+
+class Publishing(Reading):
+    """The part of `DBOS` with which workflows publish events and streams."""
+
+    @classmethod
+    def set_event(
+        cls,
+        key: str,
+        value: Any,
+        *,
+        serialization_type: WorkflowSerializationFormat = DEFAULT_FORMAT,
+    ) -> None:
+        """Publish a value of this workflow under a key; the last one counts. In a workflow or step.
+
+        Raises:
+            DBOSException: Called outside workflows.
+        """
+        refuse_running_loop("set_event")
+        runtime = get_runtime("DBOS.set_event")
+        runtime.run(_set_event(runtime, key, value, serialization_type))
+
+    @classmethod
+    async def set_event_async(
+        cls,
+        key: str,
+        value: Any,
+        *,
+        serialization_type: WorkflowSerializationFormat = DEFAULT_FORMAT,
+    ) -> None:
+        """As `set_event`."""
+        runtime = get_runtime("DBOS.set_event_async")
+        await runtime.run_async(_set_event(runtime, key, value, serialization_type))
+
+    @classmethod
+    def write_stream(
+        cls,
+        key: str,
+        value: Any,
+        *,
+        serialization_type: WorkflowSerializationFormat = DEFAULT_FORMAT,
+    ) -> None:
+        """Append a value to a stream of this workflow; it can be read at once. In a workflow or step."""
+        refuse_running_loop("write_stream")
+        runtime = get_runtime("DBOS.write_stream")
+        runtime.run(_append(runtime, key, value, serialization_type))
+
+    @classmethod
+    async def write_stream_async(
+        cls,
+        key: str,
+        value: Any,
+        *,
+        serialization_type: WorkflowSerializationFormat = DEFAULT_FORMAT,
+    ) -> None:
+        """As `write_stream`."""
+        runtime = get_runtime("DBOS.write_stream_async")
+        await runtime.run_async(_append(runtime, key, value, serialization_type))
+
+    @classmethod
+    def close_stream(cls, key: str) -> None:
+        """End a stream of this workflow: readers stop here."""
+        refuse_running_loop("close_stream")
+        runtime = get_runtime("DBOS.close_stream")
+        runtime.run(
+            flows.append(sender_of("DBOS.close_stream"), key, None, runtime.codec.default_tag)
+        )
+
+    @classmethod
+    async def close_stream_async(cls, key: str) -> None:
+        """As `close_stream`."""
+        runtime = get_runtime("DBOS.close_stream_async")
+        sender = sender_of("DBOS.close_stream_async")
+        await runtime.run_async(flows.append(sender, key, None, runtime.codec.default_tag))
 
 
 def _set_event(

@@ -27,71 +27,8 @@ from pyengine.queues import OnConflict, Queue, enqueue_flow, register
 R = TypeVar("R")
 
 
-class Queueing:
-    """The part of `DBOS` that registers queues and enqueues on them by name."""
-
-    @classmethod
-    def register_queue(
-        cls,
-        name: str,
-        *,
-        worker_concurrency: int | None = None,
-        global_concurrency: int | None = None,
-        partition_concurrency: int | None = None,
-        partition_worker_concurrency: int | None = None,
-        partition_limiter: QueueRateLimit | None = None,
-        limiter: QueueRateLimit | None = None,
-        polling_interval_sec: float = 1.0,
-        max_depth: int | None = None,
-        on_conflict: OnConflict = "update_if_latest_version",
-        concurrency: int | None = None,
-    ) -> Queue:
-        """Register a queue, or change the limits of a registered one; all processes follow. See `Queue`.
-
-        Args:
-            name: The queue's name.
-            worker_concurrency: As for `Queue`.
-            global_concurrency: As for `Queue`.
-            partition_concurrency: As for `Queue`.
-            partition_worker_concurrency: As for `Queue`.
-            partition_limiter: As for `Queue`.
-            limiter: As for `Queue`.
-            polling_interval_sec: As for `Queue`.
-            max_depth: As for `Queue`.
-            on_conflict: For a queue that is registered already. "update_if_latest_version" changes its limits if
-                this process runs the latest version of the application, so that during a deploy the old
-                processes don't undo what the new ones say; "always_update" and "never_update" do as they say.
-            concurrency: Another name for `global_concurrency`.
-
-        Raises:
-            ValueError: The name is reserved, or limits contradict each other.
-            DBOSConflictError: The queue belongs to another application.
-        """
-        runtime = get_runtime("DBOS.register_queue")
-        limits = QueueLimits(
-            worker_concurrency=worker_concurrency,
-            concurrency=one_concurrency(concurrency, global_concurrency),
-            partition_concurrency=partition_concurrency,
-            partition_worker_concurrency=partition_worker_concurrency,
-            limiter=limiter,
-            partition_limiter=partition_limiter,
-            polling_interval_sec=polling_interval_sec,
-            max_depth=max_depth,
-        )
-        effect = register(runtime, check_queue_name(name), limits, on_conflict)
-        return Queue.of_row(runtime.run(_rows(effect))[0])
-
-    @classmethod
-    async def register_queue_async(cls, name: str, **limits: Any) -> Queue:
-        """As `register_queue`."""
-        runtime = get_runtime("DBOS.register_queue_async")
-        on_conflict = limits.pop("on_conflict", "update_if_latest_version")
-        concurrency = one_concurrency(
-            limits.pop("concurrency", None), limits.pop("global_concurrency", None)
-        )
-        checked = QueueLimits(concurrency=concurrency, **limits)
-        effect = register(runtime, check_queue_name(name), checked, on_conflict)
-        return Queue.of_row((await runtime.run_async(_rows(effect)))[0])
+class QueueControl:
+    """Looking at queues and steering them, and the delayed workflows in them."""
 
     @classmethod
     def retrieve_queue(cls, name: str) -> Queue | None:
@@ -158,6 +95,106 @@ class Queueing:
         """As `resume_queue`."""
         runtime = get_runtime("DBOS.resume_queue_async")
         await runtime.run_async(_rows(queue_calls.resume_queue(queue_name=name)))
+
+    @classmethod
+    def set_workflow_delay(
+        cls,
+        workflow_id: str,
+        *,
+        delay_seconds: float | None = None,
+        delay_until_epoch_ms: int | None = None,
+    ) -> None:
+        """Change when a delayed workflow may run; one that is not delayed is left alone.
+
+        Args:
+            workflow_id: Its id.
+            delay_seconds: From now, in seconds.
+            delay_until_epoch_ms: At this time, in milliseconds since 1970; exactly one of the two.
+
+        Raises:
+            DBOSException: Not exactly one was given, or the delay is negative.
+        """
+        runtime = get_runtime("DBOS.set_workflow_delay")
+        runtime.run(_delay(workflow_id, delay_seconds, delay_until_epoch_ms))
+
+    @classmethod
+    async def set_workflow_delay_async(
+        cls,
+        workflow_id: str,
+        *,
+        delay_seconds: float | None = None,
+        delay_until_epoch_ms: int | None = None,
+    ) -> None:
+        """As `set_workflow_delay`."""
+        runtime = get_runtime("DBOS.set_workflow_delay_async")
+        await runtime.run_async(_delay(workflow_id, delay_seconds, delay_until_epoch_ms))
+
+
+class Queueing(QueueControl):
+    """The part of `DBOS` that registers queues and enqueues on them by name."""
+
+    @classmethod
+    def register_queue(
+        cls,
+        name: str,
+        *,
+        worker_concurrency: int | None = None,
+        global_concurrency: int | None = None,
+        partition_concurrency: int | None = None,
+        partition_worker_concurrency: int | None = None,
+        partition_limiter: QueueRateLimit | None = None,
+        limiter: QueueRateLimit | None = None,
+        polling_interval_sec: float = 1.0,
+        max_depth: int | None = None,
+        on_conflict: OnConflict = "update_if_latest_version",
+        concurrency: int | None = None,
+    ) -> Queue:
+        """Register a queue, or change the limits of a registered one; all processes follow. See `Queue`.
+
+        Args:
+            name: The queue's name.
+            worker_concurrency: As for `Queue`.
+            global_concurrency: As for `Queue`.
+            partition_concurrency: As for `Queue`.
+            partition_worker_concurrency: As for `Queue`.
+            partition_limiter: As for `Queue`.
+            limiter: As for `Queue`.
+            polling_interval_sec: As for `Queue`.
+            max_depth: As for `Queue`.
+            on_conflict: For a queue that is registered already. "update_if_latest_version" changes its limits if
+                this process runs the latest version of the application, so that during a deploy the old
+                processes don't undo what the new ones say; "always_update" and "never_update" do as they say.
+            concurrency: Another name for `global_concurrency`.
+
+        Raises:
+            ValueError: The name is reserved, or limits contradict each other.
+            DBOSConflictError: The queue belongs to another application.
+        """
+        runtime = get_runtime("DBOS.register_queue")
+        limits = QueueLimits(
+            worker_concurrency=worker_concurrency,
+            concurrency=one_concurrency(concurrency, global_concurrency),
+            partition_concurrency=partition_concurrency,
+            partition_worker_concurrency=partition_worker_concurrency,
+            limiter=limiter,
+            partition_limiter=partition_limiter,
+            polling_interval_sec=polling_interval_sec,
+            max_depth=max_depth,
+        )
+        effect = register(runtime.application, check_queue_name(name), limits, on_conflict)
+        return Queue.of_row(runtime.run(_rows(effect))[0])
+
+    @classmethod
+    async def register_queue_async(cls, name: str, **limits: Any) -> Queue:
+        """As `register_queue`."""
+        runtime = get_runtime("DBOS.register_queue_async")
+        on_conflict = limits.pop("on_conflict", "update_if_latest_version")
+        concurrency = one_concurrency(
+            limits.pop("concurrency", None), limits.pop("global_concurrency", None)
+        )
+        checked = QueueLimits(concurrency=concurrency, **limits)
+        effect = register(runtime.application, check_queue_name(name), checked, on_conflict)
+        return Queue.of_row((await runtime.run_async(_rows(effect)))[0])
 
     @classmethod
     def listen_queues(cls, names: Sequence[str]) -> None:
@@ -238,39 +275,6 @@ class Queueing:
         runtime = get_runtime("DBOS.enqueue_workflow_with_options_async")
         prepared = prepare_by_options(runtime, options, args, kwargs)
         return HandleAsync(runtime, await runtime.run_async(runtime.enqueue(prepared)))
-
-    @classmethod
-    def set_workflow_delay(
-        cls,
-        workflow_id: str,
-        *,
-        delay_seconds: float | None = None,
-        delay_until_epoch_ms: int | None = None,
-    ) -> None:
-        """Change when a delayed workflow may run; one that is not delayed is left alone.
-
-        Args:
-            workflow_id: Its id.
-            delay_seconds: From now, in seconds.
-            delay_until_epoch_ms: At this time, in milliseconds since 1970; exactly one of the two.
-
-        Raises:
-            DBOSException: Not exactly one was given, or the delay is negative.
-        """
-        runtime = get_runtime("DBOS.set_workflow_delay")
-        runtime.run(_delay(workflow_id, delay_seconds, delay_until_epoch_ms))
-
-    @classmethod
-    async def set_workflow_delay_async(
-        cls,
-        workflow_id: str,
-        *,
-        delay_seconds: float | None = None,
-        delay_until_epoch_ms: int | None = None,
-    ) -> None:
-        """As `set_workflow_delay`."""
-        runtime = get_runtime("DBOS.set_workflow_delay_async")
-        await runtime.run_async(_delay(workflow_id, delay_seconds, delay_until_epoch_ms))
 
 
 def _rows(effect: Effect) -> Flow[list[Any]]:

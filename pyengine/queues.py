@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import Any, Generic, Literal, TypeVar, overload
 
 from pyengine.context import EnqueueChoice, check_enqueue_choice, current_options
-from pyengine.current import find_runtime, get_runtime
+from pyengine.current import acting_client, find_runtime, get_runtime
 from pyengine.database import queue_calls
 from pyengine.database.rows import QueueRow
 from pyengine.decorators import registered_workflow
@@ -19,6 +19,7 @@ from pyengine.effects import Effect, Flow
 from pyengine.enqueue_options import placement_of
 from pyengine.errors import DBOSException
 from pyengine.execution import Runtime
+from pyengine.flows.workflows import Application
 from pyengine.handles import Handle, HandleAsync, WorkflowHandle, WorkflowHandleAsync
 from pyengine.in_transaction import run_in_transaction
 from pyengine.preparation import Prepared
@@ -77,7 +78,7 @@ class _Setter(Generic[V]):
 
     def __get__(self, queue: Queue, owner: type[Queue]) -> Callable[[V], None]:
         def set_value(value: V) -> None:
-            runtime = get_runtime(f"queue {queue.name}")
+            runtime = queue.runtime()
             runtime.run(_one(_change(queue, self._name, value)))
 
         return set_value
@@ -91,7 +92,7 @@ class _AsyncSetter(Generic[V]):
 
     def __get__(self, queue: Queue, owner: type[Queue]) -> Callable[[V], Awaitable[None]]:
         async def set_value(value: V) -> None:
-            runtime = get_runtime(f"queue {queue.name}")
+            runtime = queue.runtime()
             await runtime.run_async(_one(_change(queue, self._name, value)))
 
         return set_value
@@ -105,7 +106,7 @@ class _AsyncGetter(Generic[V]):
 
     def __get__(self, queue: Queue, owner: type[Queue]) -> Callable[[], Awaitable[V]]:
         async def get_value() -> V:
-            runtime = get_runtime(f"queue {queue.name}")
+            runtime = queue.runtime()
             return self._read(_found(queue.name, await runtime.run_async(_one(_find(queue.name)))))
 
         return get_value
@@ -163,6 +164,7 @@ class Queue:
         del priority_enabled, partition_queue
         self.name = check_queue_name(name)
         self.application_name: str | None = None
+        self.client: Runtime | None = None
         limits = QueueLimits(
             worker_concurrency=worker_concurrency,
             concurrency=one_concurrency(concurrency, global_concurrency),
@@ -181,7 +183,12 @@ class Queue:
         queue = cls.__new__(cls)
         queue.name = row.queue_name
         queue.application_name = row.application_name
+        queue.client = acting_client()
         return queue
+
+    def runtime(self) -> Runtime:
+        """What this queue is looked at and changed through: the client it comes from, or the launched engine."""
+        return self.client or get_runtime(f"queue {self.name}")
 
     def __repr__(self) -> str:
         return f"Queue({self.name!r})"
@@ -207,7 +214,7 @@ class Queue:
             DBOSQueueDeduplicatedError: The deduplication id is held.
             DBOSBackpressureError: The queue is full.
         """
-        runtime = get_runtime("Queue.enqueue")
+        runtime = self._for_enqueue("enqueue")
         return Handle(runtime, runtime.run(enqueue_flow(runtime, self.name, func, args, kwargs)))
 
     @overload
@@ -224,7 +231,7 @@ class Queue:
         self, func: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> WorkflowHandleAsync[Any]:
         """As `enqueue`."""
-        runtime = get_runtime("Queue.enqueue_async")
+        runtime = self._for_enqueue("enqueue_async")
         flow = enqueue_flow(runtime, self.name, func, args, kwargs)
         return HandleAsync(runtime, await runtime.run_async(flow))
 
@@ -245,7 +252,7 @@ class Queue:
             DBOSQueueDeduplicatedError: The deduplication id is held.
             DBOSBackpressureError: The queue is full.
         """
-        runtime = get_runtime("Queue.enqueue_in_transaction")
+        runtime = self._for_enqueue("enqueue_in_transaction")
         prepared = prepare_enqueue(runtime, self.name, func, args, kwargs, is_independent=True)
         return Handle(runtime, run_in_transaction(connection, runtime, prepared))
 
@@ -291,8 +298,16 @@ class Queue:
         """How many may wait."""
         return self._row().max_depth
 
+    def _for_enqueue(self, method: str) -> Runtime:
+        if self.client is not None:
+            raise DBOSException(
+                f"Queue.{method} runs functions of this process, and queue {self.name} was obtained from a DBOSClient: "
+                f"use DBOSClient.{method} with the workflow's name"
+            )
+        return get_runtime(f"Queue.{method}")
+
     def _row(self) -> QueueRow:
-        return _found(self.name, get_runtime(f"queue {self.name}").run(_one(_find(self.name))))
+        return _found(self.name, self.runtime().run(_one(_find(self.name))))
 
     set_concurrency = _Setter[int | None]("concurrency")
     set_concurrency_async = _AsyncSetter[int | None]("concurrency")
@@ -340,12 +355,12 @@ class DeclaredQueues:
             self._limits[name] = limits
         runtime = find_runtime()
         if runtime is not None:
-            runtime.run(_one(register(runtime, name, limits, "always_update")))
+            runtime.run(_one(register(runtime.application, name, limits, "always_update")))
 
     def register_all(self, runtime: Runtime) -> None:
         """Register all declared queues."""
         for name, limits in sorted(self._limits.items()):
-            runtime.run(_one(register(runtime, name, limits, "always_update")))
+            runtime.run(_one(register(runtime.application, name, limits, "always_update")))
 
     def clear(self) -> None:
         """Forget all declarations."""
@@ -355,12 +370,14 @@ class DeclaredQueues:
 declared = DeclaredQueues()
 
 
-def register(runtime: Runtime, name: str, limits: QueueLimits, on_conflict: OnConflict) -> Effect:
-    """The call that registers a queue for the running application."""
+def register(
+    application: Application, name: str, limits: QueueLimits, on_conflict: OnConflict
+) -> Effect:
+    """The call that registers a queue for an application."""
     return queue_calls.register_queue(
         queue_name=name,
-        application_name=runtime.application.name,
-        application_version=runtime.application.version,
+        application_name=application.name,
+        application_version=application.version,
         on_conflict=on_conflict,
         limits=limits.parameters(),
     )

@@ -94,11 +94,11 @@ def _latest(rows: list[VersionRow]) -> VersionInfo:
     return version_info(rows[0])
 
 
-def _list(application_name: str) -> Effect:
+def _list(application_name: str | None) -> Effect:
     return version_calls.list_application_versions(application_name=application_name)
 
 
-def _promote(version_name: str, application_name: str) -> Effect:
+def _promote(version_name: str, application_name: str | None) -> Effect:
     return version_calls.set_latest_application_version(
         version_name=version_name, application_name=application_name
     )

@@ -57,8 +57,8 @@ def debounce_workflow(
 def register_queue(
     *,
     queue_name: str,
-    application_name: str,
-    application_version: str,
+    application_name: str | None,
+    application_version: str | None,
     on_conflict: str,
     limits: Mapping[str, object],
 ) -> Call[rows.QueueRow]:

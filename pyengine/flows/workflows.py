@@ -58,9 +58,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Runners:
-    """The processes that may run a workflow: of an application; without a version those of its latest."""
+    """The processes that may run a workflow: of an application; without a version those of its latest.
 
-    name: str
+    Without a name it is any application's.
+    """
+
+    name: str | None
     version: str | None
     version_is_pinned: bool
 

@@ -118,17 +118,22 @@ class Engine:
 
     def launch(self) -> None:
         """Begin to listen, register, and start claiming. Raises psycopg.Error when the database can't be reached."""
-        with self._sessions.use():
-            pass
-        if self.options.listen and not self._listener.start(self._prove):
-            _logger.warning(
-                "LISTEN does not work on this connection (a transaction pooler?): wake-ups come by polling; "
-                "set listen_database_url to a direct connection"
-            )
+        self.connect()
+        self._listen()
         self._register()
         self.waits.start()
         self._maintenance.start()
         self._dispatcher.start()
+
+    def connect(self) -> None:
+        """Make sure that the database can be reached now. Raises psycopg.Error when it can't."""
+        with self._sessions.use() as session:
+            session.execute("select 1", [])
+
+    def serve_client(self, *, waits_for_server: bool) -> None:
+        """Be used without being launched: connects at the first call, listens from the first wait on, runs nothing."""
+        self.gateway.waits_for_server = waits_for_server
+        self.waits.start_when_needed(lambda: self.threads.submit(self._listen))
 
     def destroy(self, timeout: float) -> None:
         """Claim no more, wait up to `timeout` seconds for the runs, give the rest back, and close everything."""
@@ -181,6 +186,13 @@ class Engine:
                 calls.set_executor_functions(executor_id=self.executor_id, functions=functions)
             )
             self._dispatcher.wake()
+
+    def _listen(self) -> None:
+        if self.options.listen and not self._listener.start(self._prove):
+            _logger.warning(
+                "LISTEN does not work on this connection (a transaction pooler?): wake-ups come by polling; "
+                "set listen_database_url to a direct connection"
+            )
 
     def _leave(self, executor_id: int) -> None:
         try:

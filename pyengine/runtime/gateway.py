@@ -31,12 +31,16 @@ _PARALLEL_CALLS = 4
 
 
 class Gateway:
-    """Sends calls and writes; `schema` is the engine's schema."""
+    """Sends calls and writes; `schema` is the engine's schema.
+
+    `waits_for_server` says whether calls outlast an outage of the database, or fail by it.
+    """
 
     def __init__(self, sessions: Sessions, schema: str) -> None:
         self.sessions = sessions
         self.schema = schema
         self.executor_id: int | None = None
+        self.waits_for_server = True
         self.round_trips_of_writes = 0
         self._threads = ThreadLane(self)
         self._calls = threading.BoundedSemaphore(_PARALLEL_CALLS)
@@ -73,6 +77,10 @@ class Gateway:
             lanes = self._loops[loop] = (writes, calls)
         return await lanes[isinstance(item, Call)].submit(item)
 
+    def retries(self) -> Retries:
+        """The repetitions of one more call."""
+        return Retries(through_outages=self.waits_for_server)
+
     def compile(self, operations: Sequence[Operation]) -> Batch | None:
         """The statement for these operations; None (and they have failed) when they cannot be encoded."""
         try:
@@ -85,7 +93,7 @@ class Gateway:
     def perform(self, operations: Sequence[Operation]) -> None:
         """Send these operations in one statement and settle each, blocking; repeats through outages."""
         batch = self.compile(operations)
-        retries = Retries()
+        retries = self.retries()
         while batch is not None:
             try:
                 with self.sessions.use() as session:
@@ -235,7 +243,7 @@ class LoopLane:
     def _send_next(self, loop: asyncio.AbstractEventLoop) -> None:
         while self._free and self._pending:
             self._free -= 1
-            self._send(loop, take_batch(self._pending, [], self._batch), Retries())
+            self._send(loop, take_batch(self._pending, [], self._batch), self._gateway.retries())
 
     def _send(
         self, loop: asyncio.AbstractEventLoop, promises: Sequence[_Promise], retries: Retries

@@ -19,11 +19,12 @@ class Retries:
     """The repetitions of one database call, by the table of SQLSTATEs.
 
     Outages, conflicts and timeouts are repeated for ever: a call of the engine stalls rather than fails,
-    so that an outage never becomes a workflow's error.
+    so that an outage never becomes a workflow's error. A client may prefer the error of an outage.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, through_outages: bool = True) -> None:
         self._count = 0
+        self._through_outages = through_outages
 
     def pause_after(self, error: BaseException) -> float | None:
         """Seconds to wait before the call is repeated, or None when repeating cannot help."""
@@ -31,7 +32,7 @@ class Retries:
             return None
         sqlstate = error.diag.sqlstate or error.sqlstate
         policy = retry_policy_of(error)
-        if policy == "fatal":
+        if policy == "fatal" or (policy == "outage" and not self._through_outages):
             return None
         self._count += 1
         if self._count >= _WARN_AFTER and self._count & (self._count - 1) == 0:

@@ -14,7 +14,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pyengine.database import calls
 from pyengine.effects import WaitFor, wait_key
@@ -81,11 +81,16 @@ class Waits:
         self._count = itertools.count()
         self._forgotten: set[int] = set()
         self._closed = False
+        self._begin: Callable[[], None] | None = None
         self._thread = threading.Thread(target=self._look_again, name="pyengine-waits", daemon=True)
 
     def start(self) -> None:
         """Start the thread that looks again."""
         self._thread.start()
+
+    def start_when_needed(self, begin: Callable[[], None]) -> None:
+        """Start the thread at the first wait, and call `begin` then."""
+        self._begin = begin
 
     def stop(self) -> None:
         """Wake everybody and end the thread."""
@@ -103,7 +108,11 @@ class Waits:
             for key in ticket.wanted:
                 self._tickets.setdefault(key, set()).add(ticket)
                 self._forgotten.discard(key)
+            begin, self._begin = self._begin, None
             self._plan(ticket, time.monotonic() + ticket.interval)
+        if begin is not None:
+            self.start()
+            begin()
         return ticket
 
     def close_ticket(self, ticket: Ticket) -> None:
