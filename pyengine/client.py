@@ -179,9 +179,13 @@ class DBOSClient(Listing, Management, Steering, Sending, Reading, QueueControl, 
             built.engine, built.registry, built.codec, application, built.transactions
         )
         self.runtime.engine.serve_client(waits_for_server=retry_connection_errors)
+        self._closed = False
         if not lazy:
-            with readable_errors():
-                self.runtime.engine.connect()
+            try:
+                self.check_connection()
+            except BaseException:
+                self.close()
+                raise
 
     def __enter__(self) -> DBOSClient:
         return self
@@ -209,6 +213,9 @@ class DBOSClient(Listing, Management, Steering, Sending, Reading, QueueControl, 
 
     def close(self) -> None:
         """Close all connections; waits that are under way end with an error. Closing again does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         self.runtime.engine.destroy(0)
         self.runtime.transactions.close()
         if self._server is not None:

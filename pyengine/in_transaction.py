@@ -83,6 +83,9 @@ def _driver_connection(connection: Any) -> psycopg.Connection[Any]:
         return connection
     if callable(getattr(connection, "connection", None)):
         connection = connection.connection()
+    if callable(getattr(connection, "in_transaction", None)) and not connection.in_transaction():
+        # What goes past SQLAlchemy does not begin the transaction that its commit would end.
+        connection.begin()
     pooled = getattr(connection, "connection", None)
     driver = getattr(pooled, "driver_connection", None)
     if not isinstance(driver, psycopg.Connection):

@@ -2,5 +2,6 @@ pytest_plugins = [
     "tests.fix_server",
     "tests.fix_engine",
     "tests.fix_registry",
+    "tests.fix_roles",
     "tests.fix_sql_coverage",
 ]

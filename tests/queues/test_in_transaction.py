@@ -55,6 +55,18 @@ def test_a_sqlalchemy_session_will_do(dbos: type[DBOS], engine_url: str) -> None
     assert handle.get_result() == "shipped 3"
 
 
+def test_a_sqlalchemy_connection_will_do_even_if_nothing_was_executed_on_it(
+    dbos: type[DBOS], engine_url: str
+) -> None:
+    engine = sa.create_engine(engine_url.replace("postgresql://", "postgresql+psycopg://", 1))
+    with engine.connect() as connection:
+        handle = orders.enqueue_in_transaction(connection, ship, 5)
+        connection.commit()
+    engine.dispose()
+
+    assert DBOS.get_workflow_status(handle.workflow_id) is not None
+
+
 def test_a_transactional_step_enqueues_with_its_own_commit(dbos: type[DBOS]) -> None:
     assert place_and_ship(4) == "shipped 4"
 

@@ -10,7 +10,7 @@ import pytest
 
 from pyengine.errors import DBOSInitializationError
 from pyengine.schema import migrate, verify
-from tests.roles.conftest import ROLES, Connection, Login, acting_as, run
+from tests.fix_roles import ROLES, Connection, Login, acting_as, run
 
 DENIED = psycopg.errors.InsufficientPrivilege
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from pyengine.schema import sql_root
-from tests.roles.conftest import ROLES, Connection, Login, acting_as
+from tests.fix_roles import ROLES, Connection, Login, acting_as
 from tests.tools.sql_reference import declared
 
 FUNCTIONS = """
