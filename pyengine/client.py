@@ -126,6 +126,8 @@ class DBOSClient(Listing, Management, Steering, Sending, Reading, QueueControl, 
         system_database_pool_size: Accepted for compatibility; a client keeps few connections.
         system_database_polling_concurrency: Accepted for compatibility; waits share one statement.
         use_listen_notify: Listen for wake-ups, from the first wait on. False looks again at growing intervals.
+        application_database_url: Where transactional steps run if that is another database: a fork, rewind or delete
+            takes care of their checkpoints there.
         listen_database_url: A direct connection to listen on, when the database is behind a pooler.
         application_name: Whose workflows to enqueue and list unless a call says otherwise; None is any.
         lazy: Connect at the first call rather than now.
@@ -151,6 +153,7 @@ class DBOSClient(Listing, Management, Steering, Sending, Reading, QueueControl, 
         system_database_pool_size: int | None = None,
         system_database_polling_concurrency: int | None = None,
         use_listen_notify: bool = True,
+        application_database_url: str | None = None,
         listen_database_url: str | None = None,
         application_name: str | None = None,
         lazy: bool = False,
@@ -165,6 +168,7 @@ class DBOSClient(Listing, Management, Steering, Sending, Reading, QueueControl, 
             "name": application_name or "client",
             "system_database_url": system_database_url,
             "system_database_engine": system_database_engine,
+            "application_database_url": application_database_url,
             "dbos_system_schema": dbos_system_schema,
             "listen_database_url": listen_database_url,
             "serializer": serializer,

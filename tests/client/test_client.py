@@ -171,6 +171,30 @@ def test_it_cancels_resumes_and_delays(client: DBOSClient) -> None:
         client.resume_workflow("no such workflow")
 
 
+def test_it_forks_rewinds_and_deletes(client: DBOSClient) -> None:
+    first = client.enqueue(to("converse"), "a").workflow_id
+    client.send(first, 1, "answers")
+    client.get_result(first)
+
+    copy = client.fork_workflow(first, 1)
+    client.send(copy.workflow_id, 2, "answers")
+    client.update_workflow_attributes(copy.workflow_id, {"kind": "copy"})
+    client.delete_workflow(first)
+
+    assert copy.get_result() == 2
+    assert [each.workflow_id for each in client.list_workflows(attributes={"kind": "copy"})] == [
+        copy.workflow_id
+    ]
+    assert client.list_workflows(workflow_id=first) == []
+
+
+def test_it_knows_the_versions(client: DBOSClient) -> None:
+    latest = client.get_latest_application_version()
+
+    assert latest["version_name"] == DBOS.application_version
+    assert latest in client.list_application_versions()
+
+
 def test_it_configures_queues_and_enqueues_no_functions_on_them(client: DBOSClient) -> None:
     queue = client.register_queue("from-outside", concurrency=3)
     queue.set_concurrency(4)
