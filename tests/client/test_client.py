@@ -198,7 +198,11 @@ def test_it_knows_the_versions(client: DBOSClient) -> None:
 def test_it_configures_queues_and_enqueues_no_functions_on_them(client: DBOSClient) -> None:
     queue = client.register_queue("from-outside", concurrency=3)
     queue.set_concurrency(4)
-    asyncio.run(queue.set_worker_concurrency_async(2))
+
+    async def change() -> None:
+        await queue.set_worker_concurrency_async(2)
+
+    asyncio.run(change())
 
     found = client.retrieve_queue("from-outside")
     assert found is not None

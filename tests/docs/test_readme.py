@@ -219,4 +219,6 @@ def test_every_link_leads_somewhere() -> None:
         if line.startswith("#")
     }
     for link in re.findall(r"\]\(([^)]+)\)", text):
-        assert link.removeprefix("#") in anchors or (README.parent / link.partition("#")[0]).exists(), link
+        assert (
+            link.removeprefix("#") in anchors or (README.parent / link.partition("#")[0]).exists()
+        ), link

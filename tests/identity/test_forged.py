@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from tests.roles.conftest import Login, login
+from tests.fix_roles import Login, login
 
 __all__ = ["login"]
 
