@@ -1,0 +1,1 @@
+"""Workers and clients in several languages, on one engine."""
