@@ -32,4 +32,4 @@ begin
 end
 $$;
 
-comment on function pyengine.finish_and_claim is 'Records a json array of workflow outcomes and claims the next workflows in one commit: the refused outcomes (kind "finishes") and what was claimed (kind "claims").';
+comment on function pyengine.finish_and_claim is 'Records a json array of workflow outcomes and claims the next workflows in one commit: the refused outcomes (kind "finishes") and what was claimed (kind "claims"). Role: worker.';

@@ -1,0 +1,1 @@
+"""pyengine's own worker."""
