@@ -53,6 +53,19 @@ test-servers: $(INSTALLED) ## Run the tests of the SQL on every other PostgreSQL
 			$(PYTEST) -q -m "not slow and not chaos and not packaging" $(SQL_TESTS) || exit 1; \
 	done
 
+# What npm installs for the tests in Node: exactly what package-lock.json names, outside of the sources.
+NODE_STAMP := $(VENV)/node/.installed
+$(NODE_STAMP): tests/languages/node/package.json tests/languages/node/package-lock.json
+	@mkdir -p $(VENV)/node
+	@cp $^ $(VENV)/node/
+	@npm ci --prefix $(VENV)/node --no-audit --no-fund --silent || \
+		{ echo "npm can't install pg: Node 18 or later and its registry are needed" >&2; exit 1; }
+	@touch $@
+
+.PHONY: test-languages
+test-languages: $(INSTALLED) $(NODE_STAMP) ## Put the workers in Python, Node and psql through the conformance suite (installs pg from npm into .venv)
+	PYENGINE_REQUIRE_LANGUAGES=1 $(PYTEST) tests/languages
+
 .PHONY: coverage
 coverage: $(INSTALLED) ## Run the tests and print which lines of Python and which SQL they ran
 	@rm -f .coverage .coverage.*

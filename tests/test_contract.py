@@ -47,6 +47,7 @@ SQL_ONLY = {
         path.stem: "for clients in SQL, over the batch function that Python calls"
         for path in (sql_root() / "functions" / "client").glob("[a-z]*.sql")
     },
+    "finish_and_claim": "workers in other languages; the library's gateway batches by itself",
     "generate_workflow_id": "ids for clients in SQL; Python makes its own without asking",
     "create_roles": "`pyengine migrate --create-roles`",
     "grant_role": "`pyengine migrate --application-role`",

@@ -11,6 +11,9 @@ import pytest
 from tests.languages.conformance import runner
 from tests.languages.conformance.runner import SCENARIOS, Worker
 
+# Many processes are started; `make test-languages` does, and `make test-all`.
+pytestmark = pytest.mark.slow
+
 FILES = sorted(SCENARIOS.glob("*.json"))
 
 

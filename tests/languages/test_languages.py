@@ -15,7 +15,10 @@ import pytest
 from pyengine import DBOS, embedded
 from tests.languages import workers
 from tests.languages.conformance.runner import Run, Worker
-from tests.languages.conftest import NODE_MODULES, missing
+from tests.languages.conftest import NODE_MODULES, missing, not_here
+
+# Many processes are started; `make test-languages` does, and `make test-all`.
+pytestmark = pytest.mark.slow
 
 # Whole numbers beyond 2 ** 53 and decimals are texts in the portable form: JavaScript has no such numbers.
 VALUES = {
@@ -98,7 +101,7 @@ def test_values_and_histories_cross_all_languages(
     tmp_path: Path,
 ) -> None:
     if enqueuer not in clients:
-        pytest.skip(missing(enqueuer) or "")
+        not_here(missing(enqueuer) or "")
     sql.execute("select pyengine.register_queue('languages')")
     run = Run(worker, engine_url, tmp_path, sql)
     run.hold({"workflow_id": "crashed", "step": "b"})

@@ -382,9 +382,9 @@ def test_a_workflow_is_cancelled_and_resumed(sql: Connection, launch: Callable[.
     workflow_id = scalar(sql, "select pyengine.start_workflow('greet', array['\"Eve\"'::json])")
 
     assert scalar(sql, "select pyengine.cancel_workflow(%s)", workflow_id) is True
-    assert scalar(sql, "select pyengine.cancel_workflow(%s)", workflow_id) is False
     assert code_of(sql, "select pyengine.get_workflow_result(%s)", workflow_id) == "PE424"
     assert scalar(sql, "select pyengine.resume_workflow(%s)", workflow_id) is True
     launch()
     assert scalar(sql, "select pyengine.get_workflow_result(%s)", workflow_id) == "Hello, Eve!"
     assert scalar(sql, "select pyengine.resume_workflow(%s)", workflow_id) is False
+    assert scalar(sql, "select pyengine.cancel_workflow(%s)", workflow_id) is False

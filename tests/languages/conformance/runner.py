@@ -1,7 +1,8 @@
 """Put a worker through the scenarios: processes that are started, frozen and killed, on a real engine.
 
-A scenario is a JSON file of `{"title": ..., "needs": [...], "steps": [{verb: argument}, ...]}`; the verbs are the methods of
-`Run` that follow its helpers. A worker is a command; what its program must do is described in sql/PROTOCOL.md.
+A scenario is a JSON file of `{"title": ..., "needs": [...], "steps": [{verb: argument}, ...]}`; the verbs are the
+methods of `Run` that follow its helpers. A worker is a command; what its program must do is described in
+sql/PROTOCOL.md.
 """
 
 from __future__ import annotations
@@ -173,14 +174,12 @@ class Run:
                 text=True,
                 start_new_session=True,
             )
-        self._until(
-            lambda: (
-                "ready" in output.read_text(errors="replace").split()
-                and self._processes[name].poll() is None
-            ),
-            True,
-            f"whether worker {name} is ready",
-        )
+
+        def is_ready() -> bool:
+            assert self._processes[name].poll() is None, f"worker {name} has ended"
+            return "ready" in output.read_text(errors="replace").split()
+
+        self._until(is_ready, True, f"whether worker {name} is ready")
 
     def kill(self, name: str) -> None:
         """Kill a worker, as a crash does."""
@@ -242,7 +241,9 @@ class Run:
                 assert output == wanted["output"], f"{workflow_id} returned {output!r}"
             for key, value in wanted.get("error", {}).items():
                 assert error.get(key) == value, f"the error of {workflow_id} is {error!r}"
-            assert attempts == wanted.get("attempts", attempts), f"{workflow_id}: {attempts} attempts"
+            assert attempts == wanted.get("attempts", attempts), (
+                f"{workflow_id}: {attempts} attempts"
+            )
 
     def expect_log(self, logs: Mapping[str, Sequence[str]]) -> None:
         """The steps of these workflows were executed so often, in this order."""

@@ -260,7 +260,7 @@ class Worker {
     async register() {
         const { application, executor, functions, leaseSeconds } = this.options;
         this.executorId = await this.engine.value('register_executor', {
-            name: executor, application_name: application, application_version: '', version_is_pinned: false,
+            name: executor, application_name: application, application_version: '1', version_is_pinned: false,
             functions: Object.keys(functions), channel: this.channel, lease_seconds: leaseSeconds,
             session_pid: this.session.processID, process_id: process.pid,
         });
@@ -318,15 +318,32 @@ class Worker {
         } catch (error) {
             outcome.error = error instanceof RunEnded ? undefined : documentOf(error);
         }
+        this.running -= 1;
         try {
-            if ('output' in outcome || outcome.error) {
-                await this.engine.rows('finish_workflows', { requests: JSON.stringify([outcome]) });
-            }
+            if ('output' in outcome || outcome.error) await this.finish(outcome);
         } catch (error) {
             console.error(`workflow ${run.id}: ${error.message}`); // its lease ends, and another run carries on
         }
-        this.running -= 1;
         this.woken.emit('woken');
+    }
+
+    // Record an outcome and claim the next workflow in the same commit. A refused outcome is another run's to decide.
+    async finish(outcome) {
+        const outcomes = JSON.stringify([outcome]);
+        if (this.isStopping) {
+            await this.engine.rows('finish_workflows', { requests: outcomes });
+            return;
+        }
+        const token = randomUUID();
+        try {
+            const answers = await this.engine.rows('finish_and_claim', {
+                outcomes, executor_id: this.executorId, lease_token: token, claim_limit: 1, channel: this.channel,
+            });
+            for (const { kind, answer } of answers) if (kind === 'claims') this.run(answer, token);
+        } catch (error) {
+            if (error.code !== 'PE003') throw error;
+            await this.engine.rows('finish_workflows', { requests: outcomes }); // the tick registers anew
+        }
     }
 
     async stop() {

@@ -200,7 +200,7 @@ run() {
 }
 
 register() {
-    db "select pyengine.register_executor(name => :'name', application_name => :'application', application_version => '',
+    db "select pyengine.register_executor(name => :'name', application_name => :'application', application_version => '1',
             version_is_pinned => false, functions => string_to_array(:'functions', ' '), channel => :'channel',
             lease_seconds => $PYENGINE_LEASE_SECONDS)" \
         "name=$PYENGINE_EXECUTOR" "application=$APPLICATION" "functions=$FUNCTIONS" "channel=psql_$$_$RANDOM" || return 1
