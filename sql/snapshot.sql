@@ -4320,6 +4320,28 @@ $$;
 COMMENT ON FUNCTION pyengine.find_workflows(workflow_ids text[]) IS 'The workflows with these ids, oldest first; unknown ids are left out. Role: observer.';
 
 
+CREATE FUNCTION pyengine.finish_and_claim(outcomes json, executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[] DEFAULT NULL::text[], channel text DEFAULT NULL::text) RETURNS SETOF pyengine.batch_answer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_synchronous_commit text := current_setting('synchronous_commit');
+begin
+    return query
+    select 'finishes', a.item, row_to_json(a) from pyengine.finish_workflows(finish_and_claim.outcomes) a;
+    return query
+    select 'claims', (row_number() over ())::int, row_to_json(c)
+    from pyengine.claim_workflows(
+        finish_and_claim.executor_id, finish_and_claim.lease_token, finish_and_claim.claim_limit,
+        finish_and_claim.queue_names, finish_and_claim.channel) c;
+    perform set_config('synchronous_commit', v_synchronous_commit, true);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.finish_and_claim(outcomes json, executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[], channel text) IS 'Records a json array of workflow outcomes and claims the next workflows in one commit: the refused outcomes (kind "finishes") and what was claimed (kind "claims"). Role: worker.';
+
+
 CREATE FUNCTION pyengine.finish_workflows(requests json) RETURNS SETOF pyengine.finish_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -6663,6 +6685,9 @@ REVOKE ALL ON FUNCTION pyengine.find_event(workflow_id text, key text, channel t
 
 
 REVOKE ALL ON FUNCTION pyengine.find_workflows(workflow_ids text[]) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.finish_and_claim(outcomes json, executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[], channel text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.finish_workflows(requests json) FROM PUBLIC;
