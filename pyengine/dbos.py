@@ -22,6 +22,7 @@ from pyengine.insight import Insight
 from pyengine.listing import Listing
 from pyengine.management import Management
 from pyengine.messaging import Messaging
+from pyengine.patching import Patching
 from pyengine.publishing import Publishing
 from pyengine.queueing import Queueing
 from pyengine.reservations import StepReservation, as_coroutine, run_plainly, spec_of
@@ -129,6 +130,7 @@ class DBOS(
     Listing,
     Management,
     Messaging,
+    Patching,
     Publishing,
     Queueing,
     Steering,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -91,6 +91,15 @@ class WorkflowRun:
             first = self._last_step_id + 1
             self._last_step_id += count
         return first
+
+    def next_step_id_unless(self, is_other: Callable[[Recorded | None], bool]) -> int | None:
+        """Draw the next step number, unless `is_other` says that what is recorded there is not of this step."""
+        with self._lock:
+            step_id = self._last_step_id + 1
+            if is_other(self.history.get(step_id)):
+                return None
+            self._last_step_id = step_id
+        return step_id
 
     def settle(self) -> None:
         """The body begins, in this thread or task."""
