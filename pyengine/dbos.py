@@ -30,6 +30,7 @@ from pyengine.schema import EngineRole
 from pyengine.statements import sql_step
 from pyengine.steering import Steering
 from pyengine.transactions import require_transaction, transaction
+from pyengine.upkeep import Keeping
 from pyengine.versions import Versions
 
 P = ParamSpec("P")
@@ -127,6 +128,7 @@ class _Properties(type):
 class DBOS(
     Authentication,
     Insight,
+    Keeping,
     Listing,
     Management,
     Messaging,

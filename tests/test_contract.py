@@ -24,6 +24,7 @@ from pyengine.database import (
     queue_calls,
     rows,
     steering_calls,
+    upkeep_calls,
     version_calls,
 )
 from pyengine.database.calls import BATCHES, Call, Write
@@ -38,6 +39,7 @@ MODULES: Sequence[ModuleType] = (
     queue_calls,
     message_calls,
     steering_calls,
+    upkeep_calls,
     version_calls,
 )
 
@@ -72,7 +74,7 @@ COLUMN_TYPES: Mapping[Any, set[str]] = {
     Any: {"json", "jsonb"},
 }
 
-EXAMPLES: Mapping[Any, Any] = {str: "x", int: 1, float: 1.0, bool: True}
+EXAMPLES: Mapping[Any, Any] = {str: "x", int: 1, float: 1.0, bool: True, timedelta: timedelta(1)}
 
 
 def example_of(hint: Any) -> Any:

@@ -159,6 +159,38 @@ class TickResult:
     reaped_executors: int
     requeued_workflows: int
     claimable: bool
+    has_chores: bool
+    running_workflows: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChoresResult:
+    """What a round of upkeep did, and whether there is more to do."""
+
+    overdue_workflows: int
+    pruned_workflows: int
+    unlimited_history: int | None
+    is_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunLease:
+    """A run by its workflow and lease."""
+
+    workflow_id: str
+    lease_token: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionRow:
+    """How long an application's workflows are kept after their end; None is for ever."""
+
+    application_name: str
+    success_age: timedelta | None
+    error_age: timedelta | None
+    cancelled_age: timedelta | None
+    dead_letter_age: timedelta | None
+    keep_newest: int | None
 
 
 @dataclass(frozen=True, slots=True)

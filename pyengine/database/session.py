@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -56,6 +56,8 @@ def encode_parameter(value: object) -> bytes | None:
         return str(value).encode()
     if isinstance(value, datetime):
         return value.isoformat().encode()
+    if isinstance(value, timedelta):
+        return f"{value / timedelta(microseconds=1):.0f} microseconds".encode()
     if isinstance(value, (list, tuple)):
         return _encode_array(value).encode()
     raise TypeError(f"no parameter form for {type(value).__name__}")

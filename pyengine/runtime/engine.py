@@ -24,6 +24,7 @@ from pyengine.runtime.local import LocalRuns
 from pyengine.runtime.maintenance import Maintenance
 from pyengine.runtime.sessions import Sessions
 from pyengine.runtime.threads import BackgroundLoop, ThreadPool
+from pyengine.runtime.upkeep import Upkeep
 from pyengine.runtime.waits import Waits
 
 _logger = logging.getLogger("pyengine")
@@ -94,6 +95,7 @@ class Engine:
             session_pid=lambda: self._listener.backend_pid,
             register=self._register,
             work_found=self._wake_dispatcher,
+            upkeep=Upkeep(self.gateway, self.runs),
         )
         self._dispatcher = Dispatcher(
             self.gateway,

@@ -143,6 +143,10 @@ class LocalRuns:
             if wait_key(WaitFor("result", workflow_id)) == key:
                 local.run.is_doubtful = True
 
+    def leases(self) -> set[tuple[str, str]]:
+        """The workflows that run here, with the leases of their runs."""
+        return {(each.run.workflow_id, each.run.lease_token) for each in tuple(self._runs.values())}
+
     def find(self, workflow_id: str) -> LocalRun | None:
         """The run of a workflow in this process."""
         return self._runs.get(workflow_id)

@@ -11,6 +11,7 @@ from pyengine.database import calls
 from pyengine.database.rows import TickResult
 from pyengine.runs import WorkflowRun
 from pyengine.runtime.gateway import Gateway
+from pyengine.runtime.upkeep import Upkeep
 
 _logger = logging.getLogger("pyengine")
 
@@ -29,8 +30,10 @@ class Maintenance:
         session_pid: Callable[[], int | None],
         register: Callable[[], None],
         work_found: Callable[[], None],
+        upkeep: Upkeep,
     ) -> None:
         self._gateway = gateway
+        self._upkeep = upkeep
         self._heartbeat_seconds = heartbeat_seconds
         self._tick_seconds = min(TICK_SECONDS, heartbeat_seconds)
         # The server's lease runs from a heartbeat that may be one interval older than the last tick.
@@ -106,3 +109,4 @@ class Maintenance:
             _logger.info("%d workflows of dead executors are recovered", result.requeued_workflows)
         if result.claimable or result.requeued_workflows:
             self._work_found()
+        self._upkeep.after(result, executor_id)

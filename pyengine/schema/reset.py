@@ -11,7 +11,7 @@ from pyengine.schema import state
 from pyengine.schema.sources import SOURCE_SCHEMA, check_schema_name
 
 # What the installation itself put there.
-KEPT = ("schema_migrations", "settings")
+KEPT = ("schema_migrations", "settings", "upkeep")
 
 _TABLES = """
     select c.relname

@@ -9,17 +9,8 @@ import pytest
 
 from pyengine import DBOS, SetWorkflowID
 from pyengine.error import DBOSNonExistentWorkflowError
+from tests.management.support import counts
 from tests.workflows.support import Gate
-
-TABLES = (
-    "workflows",
-    "steps",
-    "messages",
-    "message_keys",
-    "events",
-    "event_history",
-    "streams",
-)
 
 
 class _Gates:
@@ -44,13 +35,6 @@ def leaf() -> str:
 def passes_a_gate() -> str:
     _Gates.running.pass_through()
     return DBOS.run_step({"name": "after"}, lambda: "done")
-
-
-def counts(sql: psycopg.Connection[Any]) -> dict[str, int]:
-    return {
-        table: sql.execute(f"select count(*) from pyengine.{table}".encode()).fetchall()[0][0]
-        for table in TABLES
-    }
 
 
 def run_everything() -> None:

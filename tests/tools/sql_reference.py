@@ -34,6 +34,7 @@ TOPICS = {
     "version": "Application versions",
     "executor": "Executors",
     "insight": "Insight",
+    "upkeep": "Upkeep",
     "base": "Basics",
     "admin": "Administration",
 }

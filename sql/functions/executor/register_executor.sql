@@ -53,6 +53,8 @@ begin
         for no key update skip locked
     );
     perform pyengine._return_work();
+    -- What became overdue while no process lived must not be claimed before the first tick.
+    perform pyengine._cancel_overdue(1000);
     return v_executor_id;
 end
 $$;

@@ -42,6 +42,9 @@ begin
         perform pyengine._prolong_waits(v_executor);
         perform pyengine._drop_expired_waits();
         perform pyengine._drop_stale_hibernations();
+        select count(*) into v_result.running_workflows
+        from pyengine.workflows w
+        where w.executor_id = tick_executor.executor_id and w.status = 'PENDING';
     end if;
 
     v_result.reaped_executors := pyengine._reap_executors();
@@ -65,8 +68,9 @@ begin
         or exists (select 1 from pyengine._workable_queues(v_executor.application_name, null))
         or exists (select 1 from pyengine.workflows w where w.status = 'DELAYED' and w.delayed_until <= v_now)
     );
+    v_result.has_chores := pyengine._has_chores();
     return next v_result;
 end
 $$;
 
-comment on function pyengine.tick_executor is 'One maintenance tick of a process: heartbeat, reaping of dead executors, and whether there is work to claim. Role: worker.';
+comment on function pyengine.tick_executor is 'One maintenance tick of a process: heartbeat, reaping of dead executors, whether there is work to claim, and whether run_chores has something to do. Role: worker.';
