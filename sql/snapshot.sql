@@ -24,6 +24,17 @@ CREATE TYPE pyengine.batch_answer AS (
 COMMENT ON TYPE pyengine.batch_answer IS 'An answer of one part of a mixed batch.';
 
 
+CREATE TYPE pyengine.chores_result AS (
+	overdue_workflows integer,
+	pruned_workflows integer,
+	unlimited_history bigint,
+	is_more boolean
+);
+
+
+COMMENT ON TYPE pyengine.chores_result IS 'What a round of upkeep did: workflows cancelled at their deadline and removed by retention, the size of a large history that nothing limits, and whether there is more to do at once.';
+
+
 CREATE TYPE pyengine.claimed_workflow AS (
 	workflow_id text,
 	name text,
@@ -188,6 +199,15 @@ CREATE TYPE pyengine.receipt AS (
 COMMENT ON TYPE pyengine.receipt IS 'What a durable wait came to: done with an outcome, or how long it may still take.';
 
 
+CREATE TYPE pyengine.run_lease AS (
+	workflow_id text,
+	lease_token uuid
+);
+
+
+COMMENT ON TYPE pyengine.run_lease IS 'A run by its workflow and lease.';
+
+
 CREATE TYPE pyengine.start_answer AS (
 	item integer,
 	refusal text,
@@ -250,7 +270,9 @@ CREATE TYPE pyengine.tick_result AS (
 	is_alive boolean,
 	reaped_executors integer,
 	requeued_workflows integer,
-	claimable boolean
+	claimable boolean,
+	has_chores boolean,
+	running_workflows integer
 );
 
 
@@ -599,6 +621,30 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._bounce(call pyengine.debounce_call) IS 'Puts off the workflow that holds the key of a debounced call; null when there is none.';
+
+
+CREATE FUNCTION pyengine._cancel_overdue(batch_limit integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_overdue text[] := array(
+        select w.workflow_id
+        from pyengine.workflows w
+        where w.deadline_at <= pyengine.now() and w.finished_at is null
+        order by w.deadline_at
+        limit _cancel_overdue.batch_limit
+        for no key update skip locked
+    );
+begin
+    return cardinality(pyengine._cancel_workflows(v_overdue));
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._cancel_overdue(batch_limit integer) IS 'Cancels workflows whose deadline has passed; returns how many.';
 
 
 CREATE FUNCTION pyengine._cancel_workflows(workflow_ids text[]) RETURNS text[]
@@ -1916,6 +1962,25 @@ $$;
 COMMENT ON FUNCTION pyengine._group_role(engine_role text) IS 'Name of the group role for a role of the engine.';
 
 
+CREATE FUNCTION pyengine._has_chores() RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+begin
+    return exists (select 1 from pyengine.workflows w where w.deadline_at <= v_now and w.finished_at is null)
+        or exists (select 1 from pyengine.retention_policies r where r.next_at <= v_now)
+        or exists (select 1 from pyengine.upkeep u where u.history_checked_at < v_now - interval '1 day');
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._has_chores() IS 'Whether there is upkeep to do.';
+
+
 CREATE FUNCTION pyengine._has_serial_work(queue_name text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2002,6 +2067,57 @@ $$;
 COMMENT ON FUNCTION pyengine._hold_sources(workflow_id text, waits json) IS 'Locks the workflows that are waited for; false when one is missing or not free.';
 
 
+CREATE TABLE pyengine.retention_policies (
+    application_name text NOT NULL,
+    success_age interval,
+    error_age interval,
+    cancelled_age interval,
+    dead_letter_age interval,
+    keep_newest integer,
+    next_at timestamp with time zone NOT NULL,
+    cursor_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    cursor_id text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
+    keep_from timestamp with time zone,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT retention_policies_ages_not_negative CHECK (((success_age >= '00:00:00'::interval) AND (error_age >= '00:00:00'::interval) AND (cancelled_age >= '00:00:00'::interval) AND (dead_letter_age >= '00:00:00'::interval) AND (keep_newest >= 0))),
+    CONSTRAINT retention_policies_has_a_limit CHECK ((num_nonnulls(success_age, error_age, cancelled_age, dead_letter_age, keep_newest) > 0))
+);
+
+
+COMMENT ON TABLE pyengine.retention_policies IS 'How long workflows of an application are kept after their end; without a row for ever.';
+
+
+COMMENT ON COLUMN pyengine.retention_policies.application_name IS 'The application; empty for workflows that belong to none.';
+
+
+COMMENT ON COLUMN pyengine.retention_policies.keep_newest IS 'How many of those that have ended are kept, whatever their age allows.';
+
+
+COMMENT ON COLUMN pyengine.retention_policies.next_at IS 'When the next batch is looked at.';
+
+
+COMMENT ON COLUMN pyengine.retention_policies.cursor_at IS 'How far the present round through the workflows has come, by created_at and id.';
+
+
+COMMENT ON COLUMN pyengine.retention_policies.keep_from IS 'In the present round those that were created before this are too many.';
+
+
+CREATE FUNCTION pyengine._is_expired(policy pyengine.retention_policies, status text, application_name text, created_at timestamp with time zone, finished_at timestamp with time zone, at timestamp with time zone) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+    select finished_at is not null and coalesce(application_name, '') = (policy).application_name
+        and (created_at < (policy).keep_from
+            or finished_at < at - case status
+                when 'SUCCESS' then (policy).success_age
+                when 'ERROR' then (policy).error_age
+                when 'CANCELLED' then (policy).cancelled_age
+                else (policy).dead_letter_age end) is true
+$$;
+
+
+COMMENT ON FUNCTION pyengine._is_expired(policy pyengine.retention_policies, status text, application_name text, created_at timestamp with time zone, finished_at timestamp with time zone, at timestamp with time zone) IS 'Whether a retention policy lets a workflow go.';
+
+
 CREATE FUNCTION pyengine._is_partitioned(queue pyengine.queues) RETURNS boolean
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -2046,6 +2162,33 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._is_too_large(payload json) IS 'Whether a payload is larger than max_payload_bytes.';
+
+
+CREATE FUNCTION pyengine._keep_from(policy pyengine.retention_policies) RETURNS timestamp with time zone
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    if (_keep_from.policy).keep_newest is null then
+        return null;
+    elsif (_keep_from.policy).keep_newest = 0 then
+        return 'infinity';
+    end if;
+    return (
+        select w.created_at
+        from pyengine.workflows w
+        where w.finished_at is not null and coalesce(w.application_name, '') = (_keep_from.policy).application_name
+        order by w.created_at desc
+        limit 1
+        offset (_keep_from.policy).keep_newest - 1
+    );
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._keep_from(policy pyengine.retention_policies) IS 'From when on the ended workflows of an application are among the newest that its policy keeps.';
 
 
 CREATE FUNCTION pyengine._key_room(queue pyengine.queues, executor pyengine.executors, partition_key text, is_serial boolean) RETURNS integer
@@ -2705,6 +2848,65 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._promote_delayed() IS 'Makes up to 1000 delayed workflows that are due claimable; returns how many.';
+
+
+CREATE FUNCTION pyengine._prune_workflows(policy pyengine.retention_policies, batch_limit integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+declare
+    v_policy pyengine.retention_policies := _prune_workflows.policy;
+    v_now timestamptz := pyengine.now();
+    v_seen int;
+    v_expired text[];
+begin
+    if v_policy.cursor_at = '-infinity' then
+        v_policy.keep_from := pyengine._keep_from(v_policy);
+    end if;
+    with seen as materialized (
+        select w.workflow_id, w.created_at, w.parent_workflow_id,
+            pyengine._is_expired(v_policy, w.status, w.application_name, w.created_at, w.finished_at, v_now) as is_expired
+        from pyengine.workflows w
+        where (w.created_at, w.workflow_id) > (v_policy.cursor_at, v_policy.cursor_id)
+            and w.created_at < greatest(v_policy.keep_from, v_now - least(v_policy.success_age, v_policy.error_age,
+                v_policy.cancelled_age, v_policy.dead_letter_age))
+        order by w.created_at, w.workflow_id
+        limit _prune_workflows.batch_limit
+    ), expired as materialized (
+        select s.workflow_id
+        from seen s
+        left join pyengine.workflows p on p.workflow_id = s.parent_workflow_id
+        where s.is_expired and (p.workflow_id is null
+            or pyengine._is_expired(v_policy, p.status, p.application_name, p.created_at, p.finished_at, v_now))
+    ), locked as (
+        select w.workflow_id
+        from pyengine.workflows w
+        where w.workflow_id in (select e.workflow_id from expired e) and w.finished_at is not null
+        order by w.workflow_id
+        for update skip locked
+    )
+    select (select count(*) from seen), array(select l.workflow_id from locked l), l.created_at, l.workflow_id
+    into v_seen, v_expired, v_policy.cursor_at, v_policy.cursor_id
+    from (select 1) one
+    left join (select s.created_at, s.workflow_id from seen s order by s.created_at desc, s.workflow_id desc limit 1) l on true;
+
+    perform pyengine._delete_workflows(v_expired);
+    update pyengine.retention_policies r
+    set cursor_at = case when v_seen < _prune_workflows.batch_limit then '-infinity' else v_policy.cursor_at end,
+        cursor_id = case when v_seen < _prune_workflows.batch_limit then '' else v_policy.cursor_id end,
+        keep_from = v_policy.keep_from,
+        next_at = case when v_seen < _prune_workflows.batch_limit then v_now + interval '1 minute' else v_now end
+    where r.application_name = v_policy.application_name;
+    return cardinality(v_expired);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._prune_workflows(policy pyengine.retention_policies, batch_limit integer) IS 'Does the next batch of a retention policy; returns how many workflows it removed.';
 
 
 CREATE FUNCTION pyengine._queue_room(queue pyengine.queues, executor pyengine.executors) RETURNS integer
@@ -4776,6 +4978,42 @@ $$;
 COMMENT ON FUNCTION pyengine.list_queues(application_name text, queue_names text[]) IS 'Queues by name: of one application (and of none), or all. Role: observer.';
 
 
+CREATE FUNCTION pyengine.list_retention(application_name text DEFAULT NULL::text) RETURNS SETOF pyengine.retention_policies
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return query
+    select r.*
+    from pyengine.retention_policies r
+    where list_retention.application_name is null or r.application_name = list_retention.application_name
+    order by r.application_name;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.list_retention(application_name text) IS 'The retention policies of all applications, or of one. Role: observer.';
+
+
+CREATE FUNCTION pyengine.list_runs(executor_id bigint, older_than_seconds double precision DEFAULT 0) RETURNS SETOF pyengine.run_lease
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    return query
+    select w.workflow_id::text, w.lease_token
+    from pyengine.workflows w
+    where w.executor_id = list_runs.executor_id and w.status = 'PENDING' and w.lease_token is not null
+        and w.started_at <= pyengine.now() - make_interval(secs => list_runs.older_than_seconds);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.list_runs(executor_id bigint, older_than_seconds double precision) IS 'The runs that an executor owns, with their leases, if they began at least so many seconds ago. Role: worker.';
+
+
 CREATE TABLE pyengine.steps (
     workflow_id text NOT NULL COLLATE pg_catalog."C",
     step_id integer NOT NULL,
@@ -5269,6 +5507,8 @@ begin
         for no key update skip locked
     );
     perform pyengine._return_work();
+    -- What became overdue while no process lived must not be claimed before the first tick.
+    perform pyengine._cancel_overdue(1000);
     return v_executor_id;
 end
 $$;
@@ -5523,6 +5763,53 @@ $$;
 COMMENT ON FUNCTION pyengine.rewind_workflow(workflow_id text, start_step integer, application_version text, queue_name text, partition_key text, request_token uuid) IS 'Lets a workflow that has ended run again under its id from start_step on; what it recorded and published from there on is removed. Idempotent per request_token. Role: client.';
 
 
+CREATE FUNCTION pyengine.run_chores(batch_limit integer DEFAULT 1000) RETURNS SETOF pyengine.chores_result
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_checked_at timestamptz;
+    v_policy pyengine.retention_policies;
+    v_result pyengine.chores_result := row(0, 0, null, false);
+begin
+    select u.history_checked_at into v_checked_at from pyengine.upkeep u for update skip locked;
+    if not found then
+        return next v_result;
+        return;
+    end if;
+    v_result.overdue_workflows := pyengine._cancel_overdue(run_chores.batch_limit);
+
+    select r.* into v_policy
+    from pyengine.retention_policies r
+    where r.next_at <= v_now
+    order by r.next_at
+    limit 1
+    for update skip locked;
+    if found then
+        v_result.pruned_workflows := pyengine._prune_workflows(v_policy, run_chores.batch_limit);
+    end if;
+
+    if v_checked_at < v_now - interval '1 day' then
+        update pyengine.upkeep u set history_checked_at = v_now;
+        if not exists (select 1 from pyengine.retention_policies) then
+            select c.reltuples::bigint into v_result.unlimited_history
+            from pg_class c
+            where c.oid = (select w.tableoid from pyengine.workflows w limit 1) and c.reltuples > 1000000;
+        end if;
+    end if;
+    v_result.is_more := v_result.overdue_workflows = run_chores.batch_limit
+        or exists (select 1 from pyengine.retention_policies r where r.next_at <= pyengine.now());
+    return next v_result;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.run_chores(batch_limit integer) IS 'One round of upkeep: cancels what is past its deadline and removes what retention lets go, each up to batch_limit; nothing if another process is at it. Role: worker.';
+
+
 CREATE FUNCTION pyengine.send_message(destination_id text, message json, topic text DEFAULT NULL::text, message_id text DEFAULT NULL::text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5712,6 +5999,42 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine.set_max_payload_bytes(max_payload_bytes integer) IS 'Sets the largest payload that is accepted, in bytes, from 65536 to 268435456. Role: worker.';
+
+
+CREATE FUNCTION pyengine.set_retention(application_name text, success_age interval DEFAULT NULL::interval, error_age interval DEFAULT NULL::interval, cancelled_age interval DEFAULT NULL::interval, dead_letter_age interval DEFAULT NULL::interval, keep_newest integer DEFAULT NULL::integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_name text := coalesce(set_retention.application_name, '');
+begin
+    if least(set_retention.success_age, set_retention.error_age, set_retention.cancelled_age,
+            set_retention.dead_letter_age) < interval '0' then
+        raise exception using errcode = 'PE400', message = 'an age must not be negative; leave it out to keep for ever';
+    elsif set_retention.keep_newest < 0 then
+        raise exception using errcode = 'PE400', message = 'keep_newest must not be negative; leave it out for no limit';
+    end if;
+    if num_nonnulls(set_retention.success_age, set_retention.error_age, set_retention.cancelled_age,
+            set_retention.dead_letter_age, set_retention.keep_newest) = 0 then
+        delete from pyengine.retention_policies r where r.application_name = v_name;
+        return;
+    end if;
+    insert into pyengine.retention_policies (
+        application_name, success_age, error_age, cancelled_age, dead_letter_age, keep_newest, next_at, updated_at
+    ) values (
+        v_name, set_retention.success_age, set_retention.error_age, set_retention.cancelled_age,
+        set_retention.dead_letter_age, set_retention.keep_newest, v_now, v_now
+    )
+    on conflict on constraint retention_policies_pkey do update
+    set success_age = excluded.success_age, error_age = excluded.error_age, cancelled_age = excluded.cancelled_age,
+        dead_letter_age = excluded.dead_letter_age, keep_newest = excluded.keep_newest,
+        next_at = excluded.next_at, cursor_at = '-infinity', cursor_id = '', updated_at = excluded.updated_at;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.set_retention(application_name text, success_age interval, error_age interval, cancelled_age interval, dead_letter_age interval, keep_newest integer) IS 'Sets how long and how many of an application''s workflows are kept after their end; nothing given keeps everything. Role: admin.';
 
 
 CREATE FUNCTION pyengine.set_workflow_delay(workflow_id text, delay_ms double precision DEFAULT NULL::double precision, delayed_until_ms bigint DEFAULT NULL::bigint) RETURNS void
@@ -5936,6 +6259,9 @@ begin
         perform pyengine._prolong_waits(v_executor);
         perform pyengine._drop_expired_waits();
         perform pyengine._drop_stale_hibernations();
+        select count(*) into v_result.running_workflows
+        from pyengine.workflows w
+        where w.executor_id = tick_executor.executor_id and w.status = 'PENDING';
     end if;
 
     v_result.reaped_executors := pyengine._reap_executors();
@@ -5959,12 +6285,13 @@ begin
         or exists (select 1 from pyengine._workable_queues(v_executor.application_name, null))
         or exists (select 1 from pyengine.workflows w where w.status = 'DELAYED' and w.delayed_until <= v_now)
     );
+    v_result.has_chores := pyengine._has_chores();
     return next v_result;
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer, heartbeat_seconds double precision) IS 'One maintenance tick of a process: heartbeat, reaping of dead executors, and whether there is work to claim. Role: worker.';
+COMMENT ON FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer, heartbeat_seconds double precision) IS 'One maintenance tick of a process: heartbeat, reaping of dead executors, whether there is work to claim, and whether run_chores has something to do. Role: worker.';
 
 
 CREATE FUNCTION pyengine.update_workflow_attributes(workflow_id text, attributes jsonb, merge boolean DEFAULT false) RETURNS void
@@ -6171,6 +6498,19 @@ COMMENT ON TABLE pyengine.streams IS 'Values of streams in order, from position 
 COMMENT ON COLUMN pyengine.streams.is_end IS 'True for the mark that closes the stream.';
 
 
+CREATE TABLE pyengine.upkeep (
+    only_row boolean DEFAULT true NOT NULL,
+    history_checked_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    CONSTRAINT upkeep_has_one_row CHECK (only_row)
+);
+
+
+COMMENT ON TABLE pyengine.upkeep IS 'One row, which is locked by the process that does the upkeep.';
+
+
+COMMENT ON COLUMN pyengine.upkeep.history_checked_at IS 'When it was last looked whether the history is large and nothing limits it.';
+
+
 CREATE UNLOGGED TABLE pyengine.waiters (
     wait_key bigint NOT NULL,
     channel text NOT NULL,
@@ -6216,6 +6556,10 @@ ALTER TABLE ONLY pyengine.queues
     ADD CONSTRAINT queues_pkey PRIMARY KEY (queue_name);
 
 
+ALTER TABLE ONLY pyengine.retention_policies
+    ADD CONSTRAINT retention_policies_pkey PRIMARY KEY (application_name);
+
+
 ALTER TABLE ONLY pyengine.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
 
@@ -6230,6 +6574,10 @@ ALTER TABLE ONLY pyengine.steps
 
 ALTER TABLE ONLY pyengine.streams
     ADD CONSTRAINT streams_pkey PRIMARY KEY (workflow_id, key, "position");
+
+
+ALTER TABLE ONLY pyengine.upkeep
+    ADD CONSTRAINT upkeep_pkey PRIMARY KEY (only_row);
 
 
 ALTER TABLE ONLY pyengine.waiters
@@ -6334,6 +6682,9 @@ REVOKE ALL ON FUNCTION pyengine._await_keys(wait_keys bigint[], channel text) FR
 
 
 REVOKE ALL ON FUNCTION pyengine._bounce(call pyengine.debounce_call) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._cancel_overdue(batch_limit integer) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._cancel_workflows(workflow_ids text[]) FROM PUBLIC;
@@ -6444,6 +6795,9 @@ REVOKE ALL ON FUNCTION pyengine._grant_functions(role_name text, engine_role tex
 REVOKE ALL ON FUNCTION pyengine._group_role(engine_role text) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._has_chores() FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._has_serial_work(queue_name text) FROM PUBLIC;
 
 
@@ -6453,6 +6807,9 @@ REVOKE ALL ON FUNCTION pyengine._hold_lease(workflow_id text, lease_token uuid) 
 REVOKE ALL ON FUNCTION pyengine._hold_sources(workflow_id text, waits json) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._is_expired(policy pyengine.retention_policies, status text, application_name text, created_at timestamp with time zone, finished_at timestamp with time zone, at timestamp with time zone) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._is_partitioned(queue pyengine.queues) FROM PUBLIC;
 
 
@@ -6460,6 +6817,9 @@ REVOKE ALL ON FUNCTION pyengine._is_too_deep(payload json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._is_too_large(payload json) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._keep_from(policy pyengine.retention_policies) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._key_room(queue pyengine.queues, executor pyengine.executors, partition_key text, is_serial boolean) FROM PUBLIC;
@@ -6520,6 +6880,9 @@ REVOKE ALL ON FUNCTION pyengine._prolong_waits(executor pyengine.executors) FROM
 
 
 REVOKE ALL ON FUNCTION pyengine._promote_delayed() FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._prune_workflows(policy pyengine.retention_policies, batch_limit integer) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._queue_room(queue pyengine.queues, executor pyengine.executors) FROM PUBLIC;
@@ -6738,6 +7101,12 @@ REVOKE ALL ON FUNCTION pyengine.list_migrations() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine.list_queues(application_name text, queue_names text[]) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.list_retention(application_name text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.list_runs(executor_id bigint, older_than_seconds double precision) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.list_steps(workflow_id text, with_outcome boolean, row_limit integer, row_offset integer) FROM PUBLIC;
 
 
@@ -6795,6 +7164,9 @@ REVOKE ALL ON FUNCTION pyengine.revoke_role(role_name text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine.rewind_workflow(workflow_id text, start_step integer, application_version text, queue_name text, partition_key text, request_token uuid) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.run_chores(batch_limit integer) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.send_message(destination_id text, message json, topic text, message_id text) FROM PUBLIC;
 
 
@@ -6811,6 +7183,9 @@ REVOKE ALL ON FUNCTION pyengine.set_latest_application_version(version_name text
 
 
 REVOKE ALL ON FUNCTION pyengine.set_max_payload_bytes(max_payload_bytes integer) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.set_retention(application_name text, success_age interval, error_age interval, cancelled_age interval, dead_letter_age interval, keep_newest integer) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.set_workflow_delay(workflow_id text, delay_ms double precision, delayed_until_ms bigint) FROM PUBLIC;
