@@ -130,7 +130,7 @@ def _age(name: str, age: Age | None) -> timedelta | None:
 
 def _set(runtime: Runtime, policy: RetentionPolicy, application_name: str | None) -> Flow[None]:
     yield upkeep_calls.set_retention(
-        application_name=application_name or runtime.application.name,
+        application_name=application_name or runtime.application.name or "",
         success_age=policy.success,
         error_age=policy.error,
         cancelled_age=policy.cancelled,
@@ -141,7 +141,7 @@ def _set(runtime: Runtime, policy: RetentionPolicy, application_name: str | None
 
 def _get(runtime: Runtime, application_name: str | None) -> Flow[RetentionPolicy | None]:
     rows: list[RetentionRow] = yield upkeep_calls.list_retention(
-        application_name=application_name or runtime.application.name
+        application_name=application_name or runtime.application.name or ""
     )
     if not rows:
         return None
