@@ -103,6 +103,20 @@ def release(session: Session, *leases: tuple[str, str]) -> None:
     call(session, "select pyengine.release_workflows(requests => %s)", json.dumps(documents))
 
 
+def hibernate(session: Session, workflow_id: str, token: str) -> bool:
+    """Give up a run until its workflow gets a message: whether it hibernates."""
+    waits = json.dumps([{"kind": "message", "id": workflow_id, "name": ""}])
+    text = "select pyengine.hibernate_workflow(workflow_id => %s, lease_token => %s, waits => %s)"
+    return bool(call(session, text, workflow_id, token, waits)[0][0])
+
+
+def send(session: Session, *workflow_ids: str) -> None:
+    """A message to each."""
+    documents = [{"destination_id": i, "message": 1, "serialization": "json"} for i in workflow_ids]
+    text = "select 1 from pyengine.send_messages(messages => %s)"
+    call(session, text, json.dumps(documents))
+
+
 def leave(session: Session, executor_id: int) -> None:
     """End an executor: its work is returned."""
     call(session, "select pyengine.leave_executor(executor_id => %s)", executor_id)
@@ -149,6 +163,8 @@ class Arena:
         self.claims = 0
         self.refusals = 0
         self.deaths = 0
+        self.hibernations = 0
+        self._asleep: list[str] = []
         self.seen: dict[str, str] = {}
 
     def connect(self, *, autocommit: bool = True) -> Session:
@@ -163,7 +179,7 @@ class Arena:
         players: list[Callable[[random.Random], None]] = [
             self._claimer(number, claims) for number in range(claimers)
         ]
-        players += [self._enqueuer, self._late_enqueuer, self._operator]
+        players += [self._enqueuer, self._late_enqueuer, self._operator, self._waker]
         threads = [
             threading.Thread(target=self._play, args=(player, self._seed + number), daemon=True)
             for number, player in enumerate(players)
@@ -202,12 +218,40 @@ class Arena:
                     count = rng.randint(0, len(held))
                     ended, held = held[:count], held[count:]
                     (release if rng.random() < 0.05 else finish)(session, *ended)
+                    while held and rng.random() < 0.4:
+                        self._hibernate(session, *held.pop())
                     if rng.random() < 0.02:
                         leave(session, executor_id)
                         executor_id, held = register(session, version), []
                         self.deaths += 1
 
         return play
+
+    def _hibernate(self, session: Session, workflow_id: str, token: str) -> None:
+        """Let a workflow wait for the waker; one that may not is given back."""
+        try:
+            if not hibernate(session, workflow_id, token):
+                release(session, (workflow_id, token))
+                return
+        except psycopg.Error as error:
+            if error.sqlstate not in ("PE001", "PE002"):
+                raise
+            return
+        with self._lock:
+            self._asleep.append(workflow_id)
+            self.hibernations += 1
+
+    def _waker(self, rng: random.Random) -> None:
+        """Wakes what hibernates, one or several at once."""
+        with self.connect() as session:
+            while not self._stopped.is_set():
+                with self._lock:
+                    rng.shuffle(self._asleep)
+                    woken, self._asleep = self._asleep[:5], self._asleep[5:]
+                if woken:
+                    send(session, *woken)
+                    call(session, "delete from pyengine.messages returning 1")
+                time.sleep(0.005)
 
     def _requests(self, rng: random.Random, count: int) -> list[dict[str, Any]]:
         """Random work; more of it where limits let more through."""

@@ -4,7 +4,8 @@
 -- is a json array of {kind, id, name, position}, as look_again takes it. Either may be absent, not both.
 --
 -- True when it hibernates now: the run must stop. False when it does not: a wait is over, a workflow that it waits for
--- does not exist yet, or a row is locked by somebody; the caller waits on and may ask again later.
+-- does not exist yet, or a row is locked by somebody; the caller waits on and may ask again later. Always false under
+-- another isolation level than read committed: what was committed just now could not be seen.
 --
 -- Locks: the waiting workflow (update), those that it waits for (share, in id order), each only if that is free. So
 -- whoever makes a wait come true has either committed before, and is seen here, or is held up until this commits, and
@@ -33,6 +34,8 @@ begin
         raise exception using errcode = 'PE400',
             message = 'hibernate_workflow needs a timer_step_id or waits: nothing would end the hibernation',
             detail = json_build_object('workflow_id', hibernate_workflow.workflow_id)::text;
+    elsif current_setting('transaction_isolation') <> 'read committed' then
+        return false;
     end if;
     select w.queue_name
     into v_queue_name
