@@ -1,7 +1,7 @@
 """A process of waiting workflows: `python -m tests.bench.waiter URL HIBERNATE_AFTER`.
 
-It obeys the lines of its input, `start NAME COUNT`, and answers `peak` and `now` with its number of threads and its
-resident memory in megabytes. It ends with its input.
+It obeys the lines of its input, `start NAME COUNT`, and answers `peak` and `now` with its number of threads, its
+resident memory in megabytes, and how many statements it has sent in all. It ends with its input.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from pyengine import DBOS
+from pyengine.database.session import Session
 
 HOUR = 3600.0
 
@@ -65,6 +67,20 @@ def megabytes() -> float:
     return int(kilobytes) / 1024
 
 
+class Statements:
+    """Counts what the engine sends."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        execute = Session.execute
+
+        def counted(session: Session, text: str, parameters: Any) -> Any:
+            self.count += 1
+            return execute(session, text, parameters)
+
+        setattr(Session, "execute", counted)  # noqa: B010 - a method is replaced
+
+
 def main() -> None:
     """Obey the lines of the standard input."""
     after = None if sys.argv[2] == "never" else float(sys.argv[2])
@@ -76,7 +92,7 @@ def main() -> None:
             "hibernate_after": after,
         }
     )
-    peak = Peak()
+    peak, statements = Peak(), Statements()
     peak.start()
     DBOS.launch()
     print("ready", flush=True)
@@ -87,9 +103,9 @@ def main() -> None:
                 DBOS.start_workflow(WORKFLOWS[words[0]], HOUR)
             print("started", flush=True)
         elif command == "peak":
-            print(peak.threads, peak.megabytes, flush=True)
+            print(peak.threads, peak.megabytes, statements.count, flush=True)
         else:
-            print(threading.active_count() - 1, megabytes(), flush=True)
+            print(threading.active_count() - 1, megabytes(), statements.count, flush=True)
     DBOS.destroy()
 
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from tests.bench.figures import Bench, Figure, percentile
 from tests.queues.arena import Session
@@ -39,6 +40,14 @@ def sleepers(session: Session, first: int, count: int, *, delay: float, step: fl
         session.execute(statement, values)
 
 
+class Cost(NamedTuple):
+    """Threads, resident memory, and statements sent in all."""
+
+    threads: int
+    megabytes: float
+    statements: int
+
+
 class Waiter:
     """The process of waiting workflows."""
 
@@ -57,10 +66,10 @@ class Waiter:
         assert self._process.stdout is not None
         return self._process.stdout.readline().split()
 
-    def figures(self, word: str) -> tuple[int, float]:
-        """Threads and megabytes: `peak` or `now`."""
-        threads, megabytes = self.ask(word)
-        return int(threads), float(megabytes)
+    def figures(self, word: str) -> Cost:
+        """What it costs: `peak` or `now`."""
+        threads, megabytes, statements = self.ask(word)
+        return Cost(int(threads), float(megabytes), int(statements))
 
 
 @contextmanager
@@ -110,12 +119,11 @@ def measure_waiting(bench: Bench) -> Iterator[Figure]:
             wait_for(bench.session, settled)
             yield Figure(f"{case}: to get there", time.monotonic() - began, "s")
             time.sleep(8)
-            threads, megabytes = process.figures("now")
-            yield Figure(f"{case}: threads", threads, "")
-            yield Figure(f"{case}: memory", megabytes, "MB")
-            threads, megabytes = process.figures("peak")
-            yield Figure(f"{case}: most threads on the way", threads, "")
-            yield Figure(f"{case}: most memory on the way", megabytes, "MB")
+            now, peak = process.figures("now"), process.figures("peak")
+            yield Figure(f"{case}: threads", now.threads, "")
+            yield Figure(f"{case}: memory", now.megabytes, "MB")
+            yield Figure(f"{case}: most threads on the way", peak.threads, "")
+            yield Figure(f"{case}: most memory on the way", peak.megabytes, "MB")
 
 
 def measure_asleep(bench: Bench) -> Iterator[Figure]:
@@ -126,12 +134,14 @@ def measure_asleep(bench: Bench) -> Iterator[Figure]:
     )
     with waiter(bench.url) as process:
         time.sleep(3)
-        rate = statements_per_second(bench.session, 20.0)
-        yield Figure("statements of an idle process", rate, "1/s")
+        before, began = process.figures("now").statements, time.monotonic()
+        time.sleep(20)
+        sent = process.figures("now").statements - before
+        yield Figure("statements of an idle process", sent / (time.monotonic() - began), "1/s")
         for per_second in (100, 1000):
             first = bench.rows + per_second * 100 + 1
             yield from _lateness(bench.session, first, per_second * 20, per_second)
-        yield Figure("memory of the process", process.figures("peak")[1], "MB")
+        yield Figure("memory of the process", process.figures("peak").megabytes, "MB")
 
 
 def _lateness(session: Session, first: int, count: int, per_second: int) -> Iterator[Figure]:
@@ -155,23 +165,6 @@ def _lateness(session: Session, first: int, count: int, per_second: int) -> Iter
     yield Figure(f"{case}, p50", percentile(late, 0.5), "s")
     yield Figure(f"{case}, p99", percentile(late, 0.99), "s")
     yield Figure(f"{case}, most", max(late), "s")
-
-
-def statements_per_second(session: Session, seconds: float) -> float:
-    """Transactions of the database in a while, but those of this session: each statement is one."""
-    query = (
-        "select pg_stat_clear_snapshot(), xact_commit + xact_rollback from pg_stat_database "
-        "where datname = current_database()"
-    )
-
-    def count() -> int:
-        row = session.execute(query).fetchone()
-        assert row is not None
-        return int(row[1])
-
-    before, began = count(), time.monotonic()
-    time.sleep(seconds)
-    return (count() - before - 1) / (time.monotonic() - began)
 
 
 WORKLOADS: Mapping[str, Callable[[Bench], Iterator[Figure]]] = {

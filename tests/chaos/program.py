@@ -177,3 +177,26 @@ def waiting(target: str) -> int:
     """Waits for the result of another workflow."""
     result: int = DBOS.retrieve_workflow(target, existing_workflow=False).get_result()
     return result
+
+
+@DBOS.workflow()
+def ping(peer: str, count: int, burst: int) -> list[int]:
+    """Sends numbers to its peer, a burst at once, and takes them back; says when a tenth of them was sent."""
+    back: list[int] = []
+    for first in range(0, count, burst):
+        for number in range(first, first + burst):
+            DBOS.send(peer, number, topic="ball")
+        back += [DBOS.recv("ball", timeout_seconds=600) for _ in range(burst)]
+        if first // burst == count // burst // 10:
+            world.tell("under way", DBOS.workflow_id)
+    return back
+
+
+@DBOS.workflow()
+async def pong(peer: str, count: int) -> list[int]:
+    """Sends back what it is sent."""
+    seen: list[int] = []
+    for _ in range(count):
+        seen.append(await DBOS.recv_async("ball", timeout_seconds=600))
+        await DBOS.send_async(peer, seen[-1], topic="ball")
+    return seen

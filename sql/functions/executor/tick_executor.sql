@@ -1,6 +1,9 @@
 -- One maintenance tick of a process: heartbeat, reap the dead, and say whether there is work.
 -- Locks: the own executor row; then dead executors (skipping locked ones) and their workflows, as _return_work.
 --
+-- What hibernates and is due before the next tick counts as work: a process that went to sleep before another one put
+-- it there looks at the timers again.
+--
 -- The commit need not be waited for: a tick that is lost in a crash of the server is repeated a second later.
 create or replace function pyengine.tick_executor(
     executor_id bigint,
@@ -14,6 +17,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
 set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
     v_now timestamptz := pyengine.now();
@@ -60,10 +65,15 @@ begin
         or exists (
             select 1
             from pyengine.hibernations h
-            join pyengine.workflows w on w.workflow_id = h.workflow_id
-            where h.queue_name = '' and h.due_at <= v_now
-                and pyengine._may_run(v_executor, w.application_name, w.application_version, w.version_is_pinned,
-                    w.name, w.class_name, w.config_name)
+            cross join lateral (
+                select 1
+                from pyengine.workflows w
+                where w.workflow_id = h.workflow_id and w.status = 'PENDING' and w.lease_token is null
+                    and pyengine._may_run(v_executor, w.application_name, w.application_version,
+                        w.version_is_pinned, w.name, w.class_name, w.config_name)
+                offset 0
+            ) w
+            where h.queue_name = '' and h.due_at <= v_now + interval '1 second'
         )
         or exists (select 1 from pyengine._workable_queues(v_executor.application_name, null))
         or exists (select 1 from pyengine.workflows w where w.status = 'DELAYED' and w.delayed_until <= v_now)
