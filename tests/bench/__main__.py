@@ -25,7 +25,7 @@ import psycopg
 
 from pyengine import schema
 from pyengine.embedded.binaries import select
-from tests.bench import curves, limits, machine, pictures, queues, report, waits
+from tests.bench import curves, limits, machine, pictures, queues, report, streams, waits
 from tests.bench.arena import Arena, RunFailedError
 from tests.bench.comparisons import COMPARISONS, CURVES, Comparison
 from tests.bench.figures import Bench, Figure
@@ -34,7 +34,7 @@ from tests.fix_server import PrivateServer, server_directory
 
 ROOT = Path(__file__).parents[2]
 # Workloads of pyengine alone: how it behaves as things grow.
-GROWTH: Mapping[str, Callable[[Bench], Iterator[Figure]]] = {**queues.WORKLOADS, **waits.WORKLOADS}
+GROWTH: Mapping[str, Callable[[Bench], Iterator[Figure]]] = {**queues.WORKLOADS, **streams.WORKLOADS, **waits.WORKLOADS}
 _SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "8GB", "max_connections": 200}
 
 
