@@ -34,7 +34,11 @@ from tests.fix_server import PrivateServer, server_directory
 
 ROOT = Path(__file__).parents[2]
 # Workloads of pyengine alone: how it behaves as things grow.
-GROWTH: Mapping[str, Callable[[Bench], Iterator[Figure]]] = {**queues.WORKLOADS, **streams.WORKLOADS, **waits.WORKLOADS}
+GROWTH: Mapping[str, Callable[[Bench], Iterator[Figure]]] = {
+    **queues.WORKLOADS,
+    **streams.WORKLOADS,
+    **waits.WORKLOADS,
+}
 _SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "8GB", "max_connections": 200}
 
 

@@ -16,6 +16,7 @@ from pyengine import DBOS, SetWorkflowID
 @DBOS.workflow()
 async def write(count: int, window: int) -> float:
     """Write so many numbers: the seconds that it took."""
+    await DBOS.set_event_async("begun", value=True)
     began = time.monotonic()
     for first in range(0, count, window):
         numbers = range(first, min(first + window, count))
@@ -42,8 +43,7 @@ async def run(role: str, count: int, window: int) -> float:
     """Play the role."""
     workflow_id = f"writer-{count}-{window}"
     if role == "read":
-        while await DBOS.get_workflow_status_async(workflow_id) is None:
-            await asyncio.sleep(0.001)
+        await DBOS.get_event_async(workflow_id, "begun")
         return await read(workflow_id, count)
     with SetWorkflowID(workflow_id):
         handle = await DBOS.start_workflow_async(write, count, window)
