@@ -317,6 +317,20 @@ def test_another_process_resumes_what_a_stopped_one_gave_up(
     assert stored(sql, "w", "attempt_count") == 1
 
 
+def test_without_notifications_a_hibernated_workflow_is_resumed_within_two_seconds(
+    launch: Callable[..., None], sql: Sql
+) -> None:
+    launch(hibernate_after=0, use_listen_notify=False)
+    handle = start(sql, receiver, 600)
+    time.sleep(1.2)  # the process has looked for work for the last time
+
+    began = time.monotonic()
+    DBOS.send("w", "mail", topic="topic")
+
+    assert handle.get_result() == "mail"
+    assert time.monotonic() - began < 2.0
+
+
 def test_a_due_workflow_waits_for_a_process_that_has_its_function(
     hibernating: type[DBOS], sql: Sql
 ) -> None:
