@@ -4785,6 +4785,8 @@ begin
         raise exception using errcode = 'PE400',
             message = 'hibernate_workflow needs a timer_step_id or waits: nothing would end the hibernation',
             detail = json_build_object('workflow_id', hibernate_workflow.workflow_id)::text;
+    elsif current_setting('transaction_isolation') <> 'read committed' then
+        return false;
     end if;
     select w.queue_name
     into v_queue_name
@@ -6231,6 +6233,8 @@ CREATE FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer D
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
     AS $$
 declare
     v_now timestamptz := pyengine.now();
@@ -6277,10 +6281,15 @@ begin
         or exists (
             select 1
             from pyengine.hibernations h
-            join pyengine.workflows w on w.workflow_id = h.workflow_id
-            where h.queue_name = '' and h.due_at <= v_now
-                and pyengine._may_run(v_executor, w.application_name, w.application_version, w.version_is_pinned,
-                    w.name, w.class_name, w.config_name)
+            cross join lateral (
+                select 1
+                from pyengine.workflows w
+                where w.workflow_id = h.workflow_id and w.status = 'PENDING' and w.lease_token is null
+                    and pyengine._may_run(v_executor, w.application_name, w.application_version,
+                        w.version_is_pinned, w.name, w.class_name, w.config_name)
+                offset 0
+            ) w
+            where h.queue_name = '' and h.due_at <= v_now + interval '1 second'
         )
         or exists (select 1 from pyengine._workable_queues(v_executor.application_name, null))
         or exists (select 1 from pyengine.workflows w where w.status = 'DELAYED' and w.delayed_until <= v_now)
