@@ -12,13 +12,13 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 
+from pyengine.conditions import DURATION, Tree, moment
 from pyengine.errors import DBOSInvalidArgumentError
 
 TEXT, NUMBER, TIME, INTERVAL, CONDITION = "text", "number", "time", "interval", "condition"
@@ -80,18 +80,11 @@ _SUMS: Mapping[tuple[str, str, str], str] = {
     ("-", NUMBER, NUMBER): NUMBER,
     ("+", NUMBER, NUMBER): NUMBER,
 }
-_DURATION = re.compile(
-    r"\s*(?:[+-]?\d+(?:\.\d+)?\s*(?:(?:microsecond|millisecond|second|sec|minute|min|hour|day|week|month|year)s?|[smhdw])\s*)+"
-    r"|\s*\d+:\d\d(?::\d\d(?:\.\d+)?)?\s*",
-    re.IGNORECASE,
-)
 _INTERVAL = re.compile(r"interval\s*'[^']*'", re.IGNORECASE)
 _ALLOWED = (
     "allowed are and, or, not, comparisons, like, ilike, in, between, is null, + and -, "
     "lower(), upper(), length(), now(), interval '1 day', attributes ->> 'key' and attributes @> '{...}'"
 )
-
-Tree = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +96,14 @@ class _Part:
     quoted: str | None = None
 
 
-def compile_condition(text: str) -> str:
-    """Check a condition and compile it to the json tree that `list_workflows(condition => ...)` reads.
+def compile_condition(text: str) -> Tree:
+    """Check a condition and compile it to the tree that `list_workflows(condition => ...)` reads.
 
     Args:
         text: A condition on the columns of `COLUMNS`, in SQL.
 
     Returns:
-        The tree as json text.
+        The tree, to be given as json.
 
     Raises:
         DBOSInvalidArgumentError: Something in it is not allowed; says what and where.
@@ -125,7 +118,7 @@ def compile_condition(text: str) -> str:
         raise DBOSInvalidArgumentError("where contains a NUL character, which no text can")
     compiler = _Compiler(text)
     try:
-        return json.dumps(compiler.condition(_parse(text)).tree)
+        return compiler.condition(_parse(text)).tree
     except RecursionError:
         raise DBOSInvalidArgumentError("where is nested too deep: make it simpler") from None
 
@@ -358,7 +351,7 @@ class _Compiler:
         if kind == TIME:
             return _Part(TIME, {"time": self.moment(node, quoted)})
         if kind == INTERVAL:
-            if not _DURATION.fullmatch(quoted):
+            if not DURATION.fullmatch(quoted):
                 self.refuse(node, "this is not a duration: write it as '90 minutes' or '2 days'")
             return _Part(INTERVAL, {"interval": quoted})
         if kind == CONDITION:
@@ -366,12 +359,10 @@ class _Compiler:
         return self.number(node, quoted)
 
     def moment(self, node: exp.Expr, quoted: str) -> str:
-        text = quoted.strip()
         try:
-            moment = datetime.fromisoformat(f"{text[:-1]}+00:00" if text[-1:] in "Zz" else text)
-        except ValueError:
+            return moment("where", quoted.strip()).isoformat()
+        except DBOSInvalidArgumentError:
             self.refuse(node, "this is not a time: write it as '2026-01-31T12:00:00Z'")
-        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).isoformat()
 
 
 _COMPILERS: Mapping[type[exp.Expr], Callable[[_Compiler, exp.Expr], _Part]] = {

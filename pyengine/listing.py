@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from pyengine.conditions import moment
 from pyengine.context import current_run
 from pyengine.current import get_runtime, refuse_running_loop
 from pyengine.database import calls
@@ -167,7 +168,7 @@ def _parameters(given: Mapping[str, Any], application_name: str | None) -> dict[
         if key in _LISTS:
             parameters[_LISTS[key]] = _several(value)
         elif key in _TIMES:
-            parameters[_TIMES[key]] = _moment(key, value)
+            parameters[_TIMES[key]] = moment(key, value)
         elif key in _FLAGS:
             parameters[key] = bool(value)
         elif key in _COUNTS:
@@ -177,7 +178,7 @@ def _parameters(given: Mapping[str, Any], application_name: str | None) -> dict[
         elif key == "where":
             from pyengine.filters import compile_condition  # whoever needs no parser loads none
 
-            parameters["condition"] = compile_condition(value)
+            parameters["condition"] = json.dumps(compile_condition(value))
     return parameters
 
 
@@ -186,22 +187,6 @@ def _several(value: OneOrMore | None) -> list[str]:
         return []
     values = [value] if isinstance(value, str) else list(value)
     return [str(getattr(each, "value", each)) for each in values]
-
-
-def _moment(key: str, value: object) -> datetime:
-    try:
-        moment = value if isinstance(value, datetime) else datetime.fromisoformat(_iso(value))
-    except ValueError:
-        raise DBOSInvalidArgumentError(
-            f"{key} is {value!r}: give a datetime or an ISO 8601 text such as 2026-01-31T12:00:00Z"
-        ) from None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
-
-
-def _iso(value: object) -> str:
-    """Python 3.10 reads +00:00, not Z."""
-    text = str(value)
-    return f"{text[:-1]}+00:00" if text.endswith(("Z", "z")) else text
 
 
 def _count(key: str, value: Any) -> int | None:

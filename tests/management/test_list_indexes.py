@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -113,7 +114,9 @@ def history(engine_url: str, request: pytest.FixtureRequest) -> Any:
 CALLS = [
     *(pytest.param(call, id=name) for name, call in FILTERS.items()),
     *(
-        pytest.param(f"condition => $tree${compile_condition(where)}$tree$", id=f"where {name}")
+        pytest.param(
+            f"condition => $tree${json.dumps(compile_condition(where))}$tree$", id=f"where {name}"
+        )
         for name, where in CONDITIONS.items()
     ),
 ]

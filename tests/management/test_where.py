@@ -42,7 +42,9 @@ def six(sql: Connection) -> Connection:
 
 def found(sql: Connection, where: str) -> str:
     query = "select workflow_id from pyengine.list_workflows(condition => %s)"
-    return "".join(sorted(name for (name,) in sql.execute(query, [compile_condition(where)])))
+    return "".join(
+        sorted(name for (name,) in sql.execute(query, [json.dumps(compile_condition(where))]))
+    )
 
 
 @pytest.mark.parametrize(
@@ -272,6 +274,6 @@ def test_a_condition_works_under_another_schema_name(engine_url: str) -> None:
             tree = compile_condition(
                 "status = 'ENQUEUED' and created_at > now() - interval '1 day'"
             )
-            assert connection.execute(query, [tree]).fetchone() == (0,)
+            assert connection.execute(query, [json.dumps(tree)]).fetchone() == (0,)
         finally:
             schema.reset(connection, "my own", truncate=False)

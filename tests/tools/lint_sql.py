@@ -62,9 +62,8 @@ _FORMATTED = re.compile(r"format\('([^'%]|%[IL])*'(,|\))")
 ROLES = ("observer", "client", "worker", "admin", "owner")
 DECLARATION = re.compile(rf" Role: ({'|'.join(ROLES)})\.$")
 # Where SQL may be built at run time: what people ask for, never what workflows wait for.
-BUILDERS_OF_SQL = ("functions/admin/", "functions/workflow/list_workflows.sql")
-# These run what the functions `_*_sql` made, which quote whatever they are given.
-COMPOSERS_OF_SQL = frozenset({"functions/workflow/list_workflows.sql"})
+LISTS = ("functions/workflow/list_workflows.sql", "functions/insight/aggregate_workflows.sql")
+BUILDERS_OF_SQL = ("functions/admin/", *LISTS)
 CLOCK_FILE = "functions/base/now.sql"
 
 
@@ -227,9 +226,8 @@ def _body_problems(path: str, text: str) -> Iterator[str]:
     ):
         yield "builds SQL at run time; only functions/admin and lists may"
     for statement in _executed(json.loads(body)):
-        if path not in COMPOSERS_OF_SQL and not (
-            _LITERAL.fullmatch(statement) or _FORMATTED.match(statement)
-        ):
+        # What a list runs was made by the functions `_*_sql`, which quote whatever they are given.
+        if path not in LISTS and not (_LITERAL.fullmatch(statement) or _FORMATTED.match(statement)):
             yield f"executes {statement!r}; only format() with %I and %L quotes what it is given"
     if re.search(r'"PLpgSQL_stmt_(commit|rollback)"', body):
         yield "ends the transaction of its caller"
