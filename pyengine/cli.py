@@ -8,7 +8,17 @@ from collections.abc import Sequence
 
 import click
 
-from pyengine.commands import completion, migrate, psql, reset, version
+from pyengine.commands import (
+    completion,
+    demo,
+    executor,
+    migrate,
+    psql,
+    queue,
+    reset,
+    version,
+    workflow,
+)
 from pyengine.commands.failures import FAILED, INTERRUPTED, exit_status, explain
 from pyengine.commands.printing import escaped
 
@@ -32,9 +42,13 @@ def pyengine() -> None:
 
 
 COMMANDS: tuple[click.Command, ...] = (
+    workflow.group,
+    queue.group,
+    executor.group,
     migrate.command,
     reset.command,
     psql.command,
+    demo.command,
     completion.command,
     version.command,
 )

@@ -27,7 +27,7 @@ from pyengine.database import (
     upkeep_calls,
     version_calls,
 )
-from pyengine.database.calls import BATCHES, Call, Write
+from pyengine.database.calls import BATCHES, Call, View, Write
 from pyengine.queue_limits import QueueLimits
 from pyengine.schema import sql_root
 
@@ -56,7 +56,6 @@ SQL_ONLY = {
     "revoke_role": "its opposite, for administrators",
     "function_key": "the keys of functions, for workers in other languages",
     "list_migrations": "pyengine.schema reads it before anything else is known",
-    "now": "the clock, which tests replace",
     "wait_key": "the keys of waits, for workers in other languages",
 }
 
@@ -71,6 +70,7 @@ COLUMN_TYPES: Mapping[Any, set[str]] = {
     UUID: {"uuid"},
     list[str]: {"_text", "_json"},
     list[int]: {"_int4", "_int8"},
+    list[float]: {"_float8"},
     Any: {"json", "jsonb"},
 }
 
@@ -186,8 +186,9 @@ def test_every_public_function_has_a_call_or_says_who_uses_it(sql: Connection) -
     )
     public = {name for (name,) in sql.execute(query)}
 
-    assert public == {call.function for call in CALLS} | set(SQL_ONLY)
-    assert not {call.function for call in CALLS} & set(SQL_ONLY)
+    called = {call.function for call in CALLS if not isinstance(call, View)}
+    assert public == called | set(SQL_ONLY)
+    assert not called & set(SQL_ONLY)
 
 
 def test_the_statuses_are_those_that_the_table_takes(sql: Connection) -> None:

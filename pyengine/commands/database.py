@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ import click
 import psycopg
 
 from pyengine import config, embedded, urls
+from pyengine.database import calls
 from pyengine.database.calls import Call
 from pyengine.database.session import Session
 from pyengine.errors import DBOSInitializationError
@@ -56,6 +58,11 @@ class Engine:
     def rows(self, call: Call[T]) -> list[T]:
         """Call a function that returns rows."""
         return self._session.call(call, self.target.schema)
+
+    def now(self) -> datetime:
+        """The engine's time, which workflows' times are to be compared with."""
+        moment: datetime = self.values(calls.now())[0]
+        return moment
 
     def values(self, call: Call[None]) -> list[Any]:
         """Call a function that returns values of a scalar type, or none."""

@@ -1,5 +1,6 @@
 """How a command's failure looks: its exit status, and a reason for people that shows no secret."""
 
+import click
 import psycopg
 
 from pyengine.errors import (
@@ -16,6 +17,12 @@ CHECK_FAILED = 4
 INTERRUPTED = 130
 
 _NOT_INSTALLED = frozenset(("3F000", "42P01", "42883", "42703"))
+
+
+class NoSuchError(click.ClickException):
+    """What the command was to deal with does not exist."""
+
+    exit_code = NOT_FOUND
 
 
 def explain(error: Exception) -> str | None:

@@ -17,6 +17,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 _GAP = "  "
 _NARROWEST = 8
+_FEWEST = 4
 _COLOURS = {
     "SUCCESS": "green",
     "PENDING": "cyan",
@@ -49,17 +50,18 @@ def print_table(
     """Print rows below their titles, no wider than the terminal; what is not a terminal gets it all.
 
     Args:
-        columns: the keys of the rows that are shown, and their titles.
+        columns: the keys of the rows that are shown, and their titles; what does not fit is left out from the end.
         rows: what is shown.
         empty: what is said on standard error when there are no rows.
     """
     if not rows:
         click.echo(empty, err=True)
         return
-    cells = [[text(row[key]) for key in columns] for row in rows]
-    is_number = [all(_is_number(row[key]) for row in rows) for key in columns]
     titles = list(columns.values())
+    cells = [[text(row[key]) for key in columns] for row in rows]
+    is_number = [_are_numbers([row[key] for row in rows]) for key in columns]
     widths = _fit([max(map(_width, column)) for column in zip(titles, *cells, strict=True)])
+    titles = titles[: len(widths)]
     click.secho(_line(titles, widths, is_number), bold=True)
     for line in cells:
         click.echo(_line(line, widths, is_number))
@@ -90,6 +92,11 @@ def text(value: Any) -> str:
     if isinstance(value, (dict,)):
         return escaped(json.dumps(value, ensure_ascii=False))
     return escaped(str(value))
+
+
+def terminal_width() -> int:
+    """How many columns a line may have: those of the terminal, or 100 where there is none."""
+    return shutil.get_terminal_size((100, 24)).columns
 
 
 def escaped(value: str) -> str:
@@ -131,8 +138,11 @@ def _plain(value: object) -> object:
     raise TypeError(f"no JSON for {type(value).__name__}")
 
 
-def _is_number(value: object) -> bool:
-    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+def _are_numbers(values: Sequence[object]) -> bool:
+    present = [value for value in values if value is not None]
+    return bool(present) and all(
+        isinstance(value, (int, float)) and not isinstance(value, bool) for value in present
+    )
 
 
 def _width(value: str) -> int:
@@ -146,10 +156,13 @@ def _width(value: str) -> int:
 
 
 def _fit(widths: list[int]) -> list[int]:
-    """Take from the widest columns until the line fits the terminal."""
+    """Leave columns out at the end until the line fits the terminal, then take from the widest."""
     if not sys.stdout.isatty():
         return widths
-    room = shutil.get_terminal_size().columns - len(_GAP) * (len(widths) - 1)
+    terminal = shutil.get_terminal_size().columns
+    while len(widths) > _FEWEST and sum(widths) + len(_GAP) * (len(widths) - 1) > terminal:
+        widths = widths[:-1]
+    room = terminal - len(_GAP) * (len(widths) - 1)
     while sum(widths) > room:
         widest = max(range(len(widths)), key=widths.__getitem__)
         if widths[widest] <= _NARROWEST:
@@ -160,7 +173,7 @@ def _fit(widths: list[int]) -> list[int]:
 
 def _line(cells: Sequence[str], widths: Sequence[int], is_number: Sequence[bool]) -> str:
     padded = []
-    for cell, width, right in zip(cells, widths, is_number, strict=True):
+    for cell, width, right in zip(cells, widths, is_number, strict=False):
         short = _shorten(cell, width)
         space = " " * (width - _width(short))
         padded.append(space + _coloured(short) if right else _coloured(short) + space)

@@ -46,6 +46,16 @@ class DeclaredStatement(Call[rows.StatementResult]):
 
 
 @dataclass(frozen=True, slots=True)
+class View(Call[T]):
+    """All rows of a view, whose name is in place of a function's."""
+
+    def text(self, schema: str) -> str:
+        """The statement; it has no parameters."""
+        columns = ", ".join(field.name for field in fields(cast("Any", self.row)))
+        return f"select {columns} from {quoted_schema(schema)}.{self.function}"
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """One item of a batch function: `kind` is starts, steps, streams or finishes; `document` its json object."""
 
@@ -61,14 +71,17 @@ BATCHES: Mapping[str, tuple[str, type[Any]]] = {
 }
 
 
+def quoted_schema(schema: str) -> str:
+    """A schema's name in SQL."""
+    if schema.isidentifier() and schema.islower():
+        return schema
+    return '"' + schema.replace('"', '""') + '"'
+
+
 @lru_cache(maxsize=256)
 def _text(schema: str, function: str, names: tuple[str, ...], row: Any) -> str:
     arguments = ", ".join(f"{name} => ${n}" for n, name in enumerate(names, 1))
-    quoted = (
-        schema
-        if schema.isidentifier() and schema.islower()
-        else '"' + schema.replace('"', '""') + '"'
-    )
+    quoted = quoted_schema(schema)
     if row is None:
         return f"select {quoted}.{function}({arguments})"
     columns = ", ".join(f"r.{field.name}" for field in fields(row))
@@ -259,6 +272,11 @@ def look_again(*, waits: str, channel: str) -> Call[None]:
 def forget_waits(*, wait_keys: Sequence[int], channel: str) -> Call[None]:
     """Take waits of a channel back."""
     return Call("forget_waits", {"wait_keys": list(wait_keys), "channel": channel})
+
+
+def now() -> Call[None]:
+    """The engine's time, as the scalar result."""
+    return Call("now", {})
 
 
 def find_workflows(*, workflow_ids: Sequence[str]) -> Call[rows.WorkflowRow]:

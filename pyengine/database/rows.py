@@ -309,3 +309,53 @@ class ExecutorRow:
     finished_at: datetime | None
     functions: list[str]
     running_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepthRow:
+    """How much waits and runs in a queue."""
+
+    queue_name: str
+    enqueued: int
+    delayed: int
+    running: int
+    oldest_enqueued_at: datetime | None
+    hibernated: int
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateRow:
+    """A group of workflows: how many, how old, and percentiles (50th, 95th, 99th) of their waits and runs."""
+
+    groups: str
+    workflow_count: int
+    oldest_created_at: datetime
+    newest_created_at: datetime
+    wait_seconds: list[float] | None
+    run_seconds: list[float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveRow:
+    """Workflows of one kind that have not ended."""
+
+    application_name: str | None
+    name: str
+    queue_name: str | None
+    status: str
+    workflow_count: int
+    oldest_created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomesRow:
+    """Workflows of one kind that ended within the window; percentiles are the 50th, 95th and 99th."""
+
+    application_name: str | None
+    name: str
+    queue_name: str | None
+    status: str
+    workflow_count: int
+    per_second: float
+    wait_seconds: list[float] | None
+    run_seconds: list[float] | None
