@@ -187,6 +187,21 @@ CREATE TYPE pyengine.outcome AS (
 COMMENT ON TYPE pyengine.outcome IS 'How a workflow ended.';
 
 
+CREATE TYPE pyengine.outcome_rate AS (
+	application_name text,
+	name text,
+	queue_name text,
+	status text,
+	workflow_count bigint,
+	per_second double precision,
+	wait_seconds double precision[],
+	run_seconds double precision[]
+);
+
+
+COMMENT ON TYPE pyengine.outcome_rate IS 'Workflows of one kind that ended within a window: how many, how many a second, and the 50th, 95th and 99th percentile of how long they waited and ran.';
+
+
 CREATE TYPE pyengine.receipt AS (
 	is_done boolean,
 	serialization text,
@@ -342,6 +357,19 @@ CREATE TYPE pyengine.workable_queue AS (
 
 
 COMMENT ON TYPE pyengine.workable_queue IS 'A queue that has claimable work; locked, so that its limits can be counted.';
+
+
+CREATE TYPE pyengine.workflow_aggregate AS (
+	groups json,
+	workflow_count bigint,
+	oldest_created_at timestamp with time zone,
+	newest_created_at timestamp with time zone,
+	wait_seconds double precision[],
+	run_seconds double precision[]
+);
+
+
+COMMENT ON TYPE pyengine.workflow_aggregate IS 'A group of workflows: how many, how old, and the 50th, 95th and 99th percentile of how long they waited for their last start and ran.';
 
 
 CREATE FUNCTION pyengine._answer_finishes(requests json, finished integer[]) RETURNS SETOF pyengine.finish_answer
@@ -3824,6 +3852,43 @@ $$;
 COMMENT ON FUNCTION pyengine._workflow_columns_sql(load_input boolean, load_output boolean) IS 'SQL text of the columns of workflow w, without the payloads that are not loaded.';
 
 
+CREATE FUNCTION pyengine.aggregate_workflows(group_by text[] DEFAULT '{status}'::text[], condition json DEFAULT NULL::json, row_limit integer DEFAULT 1000) RETURNS SETOF pyengine.workflow_aggregate
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $_$
+declare
+    v_groups text[];
+begin
+    select array_agg(format('%L, %s', g.name, case
+        when g.name in ('minute', 'hour', 'day') then format('date_trunc(%L, w.created_at)', g.name)
+        when g.name in ('status', 'name', 'class_name', 'config_name', 'queue_name', 'partition_key', 'executor_name',
+            'application_name', 'application_version', 'authenticated_user', 'schedule_name', 'parent_workflow_id')
+        then format('w.%I', g.name) end) order by g.n)
+    into v_groups
+    from unnest(aggregate_workflows.group_by) with ordinality g (name, n);
+    if v_groups is null or array_position(v_groups, null) is not null or exists (
+        select 1 from unnest(v_groups) g where g like '%, '
+    ) then
+        raise exception using errcode = 'PE400',
+            message = format('group_by is %s: use status, name, class_name, config_name, queue_name, partition_key, '
+                || 'executor_name, application_name, application_version, authenticated_user, schedule_name, '
+                || 'parent_workflow_id, minute, hour or day', coalesce(aggregate_workflows.group_by::text, 'null'));
+    end if;
+    return query execute format(
+        'select (to_json(jsonb_build_object(%1$s))), count(*), min(w.created_at), max(w.created_at), '
+        'percentile_cont(array[0.5, 0.95, 0.99]) within group (order by extract(epoch from w.started_at - w.created_at)), '
+        'percentile_cont(array[0.5, 0.95, 0.99]) within group (order by extract(epoch from w.finished_at - w.started_at)) '
+        'from %2$s w where %3$s group by jsonb_build_object(%1$s) order by 2 desc, 1::text limit %4$L',
+        array_to_string(v_groups, ', '), pg_typeof(null::pyengine.workflows),
+        coalesce(pyengine._condition_sql(aggregate_workflows.condition), 'true'), aggregate_workflows.row_limit);
+end
+$_$;
+
+
+COMMENT ON FUNCTION pyengine.aggregate_workflows(group_by text[], condition json, row_limit integer) IS 'Counts, ages and durations of the workflows that match a condition, by the columns of group_by (or minute, hour, day of creation). Role: observer.';
+
+
 CREATE FUNCTION pyengine.append_streams(requests json) RETURNS SETOF pyengine.append_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4959,6 +5024,36 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine.list_migrations() IS 'Lists the migrations applied to this schema, oldest first. Role: observer.';
+
+
+CREATE FUNCTION pyengine.list_outcomes(window_seconds double precision DEFAULT 300) RETURNS SETOF pyengine.outcome_rate
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET plan_cache_mode TO 'force_custom_plan'
+    AS $$
+declare
+    v_since timestamptz := pyengine.now() - make_interval(secs => list_outcomes.window_seconds);
+begin
+    if list_outcomes.window_seconds is null or not list_outcomes.window_seconds between 1 and 604800 then
+        raise exception using errcode = 'PE400',
+            message = 'window_seconds must be between 1 and 604800 (a week)';
+    end if;
+    return query
+    select w.application_name, w.name, w.queue_name, w.status, count(*), count(*) / list_outcomes.window_seconds,
+        percentile_cont(array[0.5, 0.95, 0.99]::double precision[])
+            within group (order by extract(epoch from w.started_at - w.created_at)::double precision),
+        percentile_cont(array[0.5, 0.95, 0.99]::double precision[])
+            within group (order by extract(epoch from w.finished_at - w.started_at)::double precision)
+    from pyengine.workflows w
+    where w.finished_at > v_since
+    group by w.application_name, w.name, w.queue_name, w.status
+    order by count(*) desc, w.name, w.status;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.list_outcomes(window_seconds double precision) IS 'How many workflows ended within the last window_seconds, how many a second, and percentiles (50, 95, 99) of how long they waited for their last start and ran, by application, function, queue and status. Role: observer.';
 
 
 CREATE FUNCTION pyengine.list_queues(application_name text DEFAULT NULL::text, queue_names text[] DEFAULT NULL::text[]) RETURNS SETOF pyengine.queues
@@ -6345,6 +6440,53 @@ $$;
 COMMENT ON FUNCTION pyengine.wait_key(kind text, id text, name text) IS 'Key of a wait: the first 8 bytes of sha256(kind:length of id in bytes:id:name) as a signed integer. Kinds: result, work, message, event, stream, time. Role: observer.';
 
 
+CREATE VIEW pyengine.active_workflows AS
+ SELECT application_name,
+    name,
+    queue_name,
+    status,
+    count(*) AS workflow_count,
+    min(created_at) AS oldest_created_at
+   FROM ( SELECT w.application_name,
+            w.name,
+            w.queue_name,
+            w.status,
+            w.created_at
+           FROM pyengine.workflows w
+          WHERE ((w.status = 'ENQUEUED'::text) AND (w.partition_key IS NULL))
+        UNION ALL
+         SELECT w.application_name,
+            w.name,
+            w.queue_name,
+            w.status,
+            w.created_at
+           FROM pyengine.workflows w
+          WHERE ((w.status = 'ENQUEUED'::text) AND (w.partition_key IS NOT NULL))
+        UNION ALL
+         SELECT w.application_name,
+            w.name,
+            w.queue_name,
+            w.status,
+            w.created_at
+           FROM pyengine.workflows w
+          WHERE (w.status = 'DELAYED'::text)
+        UNION ALL
+         SELECT w.application_name,
+            w.name,
+            w.queue_name,
+                CASE
+                    WHEN (w.lease_token IS NULL) THEN 'HIBERNATED'::text
+                    ELSE w.status
+                END AS status,
+            w.created_at
+           FROM pyengine.workflows w
+          WHERE (w.status = 'PENDING'::text)) a
+  GROUP BY application_name, name, queue_name, status;
+
+
+COMMENT ON VIEW pyengine.active_workflows IS 'How many workflows have not ended, and the age of the oldest, by application, function, queue and status; PENDING ones that hibernate are HIBERNATED here. Role: observer.';
+
+
 CREATE TABLE pyengine.event_history (
     workflow_id text NOT NULL COLLATE pg_catalog."C",
     key text NOT NULL COLLATE pg_catalog."C",
@@ -6450,13 +6592,13 @@ ALTER TABLE pyengine.messages ALTER COLUMN message_id ADD GENERATED ALWAYS AS ID
 
 CREATE VIEW pyengine.queue_depth AS
  SELECT queue_name,
-    count(*) FILTER (WHERE (status = 'ENQUEUED'::text)) AS enqueued,
-    count(*) FILTER (WHERE (status = 'DELAYED'::text)) AS delayed,
-    count(*) FILTER (WHERE (lease_token IS NOT NULL)) AS running,
-    min(created_at) FILTER (WHERE (status = 'ENQUEUED'::text)) AS oldest_enqueued_at,
-    count(*) FILTER (WHERE ((status = 'PENDING'::text) AND (lease_token IS NULL))) AS hibernated
-   FROM pyengine.workflows w
-  WHERE ((status = ANY (ARRAY['ENQUEUED'::text, 'DELAYED'::text, 'PENDING'::text])) AND (queue_name IS NOT NULL))
+    (COALESCE(sum(workflow_count) FILTER (WHERE (status = 'ENQUEUED'::text)), (0)::numeric))::bigint AS enqueued,
+    (COALESCE(sum(workflow_count) FILTER (WHERE (status = 'DELAYED'::text)), (0)::numeric))::bigint AS delayed,
+    (COALESCE(sum(workflow_count) FILTER (WHERE (status = 'PENDING'::text)), (0)::numeric))::bigint AS running,
+    min(oldest_created_at) FILTER (WHERE (status = 'ENQUEUED'::text)) AS oldest_enqueued_at,
+    (COALESCE(sum(workflow_count) FILTER (WHERE (status = 'HIBERNATED'::text)), (0)::numeric))::bigint AS hibernated
+   FROM pyengine.active_workflows a
+  WHERE (queue_name IS NOT NULL)
   GROUP BY queue_name;
 
 
@@ -6473,6 +6615,21 @@ CREATE TABLE pyengine.queue_starts (
 
 
 COMMENT ON TABLE pyengine.queue_starts IS 'Log of starts under a rate limit; rows older than the window are removed.';
+
+
+CREATE VIEW pyengine.recent_outcomes AS
+ SELECT application_name,
+    name,
+    queue_name,
+    status,
+    workflow_count,
+    per_second,
+    wait_seconds,
+    run_seconds
+   FROM pyengine.list_outcomes(window_seconds => (300)::double precision) o(application_name, name, queue_name, status, workflow_count, per_second, wait_seconds, run_seconds);
+
+
+COMMENT ON VIEW pyengine.recent_outcomes IS 'What list_outcomes says of the last 5 minutes. Role: observer.';
 
 
 CREATE TABLE pyengine.settings (
@@ -7005,6 +7162,9 @@ REVOKE ALL ON FUNCTION pyengine._workable_queues(application_name text, queue_na
 REVOKE ALL ON FUNCTION pyengine._workflow_columns_sql(load_input boolean, load_output boolean) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.aggregate_workflows(group_by text[], condition json, row_limit integer) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.append_streams(requests json) FROM PUBLIC;
 
 
@@ -7105,6 +7265,9 @@ REVOKE ALL ON FUNCTION pyengine.list_executors(application_name text, include_fi
 
 
 REVOKE ALL ON FUNCTION pyengine.list_migrations() FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.list_outcomes(window_seconds double precision) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.list_queues(application_name text, queue_names text[]) FROM PUBLIC;
