@@ -13,7 +13,7 @@ from pyengine.context import (
     WorkflowIDReusePolicy,
 )
 from pyengine.dbos import DBOS
-from pyengine.debouncer import Debouncer
+from pyengine.debouncer import Debouncer, DebouncerClient
 from pyengine.decorators import DBOSConfiguredInstance, StepOptions
 from pyengine.enqueue_options import EnqueueOptions
 from pyengine.handles import WorkflowHandle, WorkflowHandleAsync
@@ -44,6 +44,7 @@ __all__ = [
     "DBOSContextSetAuth",
     "DBOSPortableJSONSerializer",
     "Debouncer",
+    "DebouncerClient",
     "DuplicationPolicy",
     "EnqueueOptions",
     "PortableWorkflowError",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Generic, ParamSpec, TypeVar, cast
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from pyengine.context import current_options, take_chosen_id
-from pyengine.current import get_runtime
+from pyengine.current import acting, get_runtime
 from pyengine.decorators import registered_workflow
 from pyengine.effects import Flow
-from pyengine.enqueue_options import DEFAULT_MAX_ATTEMPTS
+from pyengine.enqueue_options import DEFAULT_MAX_ATTEMPTS, EnqueueOptions, prepare_by_options
 from pyengine.errors import DBOSException
 from pyengine.execution import Runtime
 from pyengine.flows.debouncing import Debounce, debounce_workflow
@@ -19,6 +20,9 @@ from pyengine.handles import Handle, HandleAsync, WorkflowHandle, WorkflowHandle
 from pyengine.identity import authorize, current_identity
 from pyengine.queues import Queue
 from pyengine.runs import Identity
+
+if TYPE_CHECKING:
+    from pyengine.client import DBOSClient
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -169,6 +173,62 @@ class Debouncer(Generic[P, R]):
         return runtime.registry.target(workflow, ())[0], workflow.serialization, identity
 
 
+class DebouncerClient:
+    """A `Debouncer` of a program that runs no workflows.
+
+    Args:
+        client: The client to go through.
+        workflow_options: The workflow's name, and how it is enqueued; options that a debouncer decides are refused.
+        debounce_timeout_sec: As for `Debouncer`.
+        queue: As for `Debouncer`; the `queue_name` of the options by default.
+        application_name: As for `Debouncer`; that of the options or of the client by default.
+
+    Raises:
+        DBOSException: An option can't be used here, or the timeout is not more than 0.
+    """
+
+    def __init__(
+        self,
+        client: DBOSClient,
+        workflow_options: EnqueueOptions,
+        *,
+        debounce_timeout_sec: float | None = None,
+        queue: Queue | str | None = None,
+        application_name: str | None = None,
+    ) -> None:
+        _refuse(workflow_options)
+        self._client = client
+        self._options = workflow_options.copy()
+        self._timeout = check_timeout(debounce_timeout_sec)
+        if queue is not None:
+            self._options["queue_name"] = queue.name if isinstance(queue, Queue) else queue
+        if application_name is not None:
+            self._options["application_name"] = application_name
+
+    def debounce(
+        self, debounce_key: str, debounce_period_sec: float, *args: Any, **kwargs: Any
+    ) -> WorkflowHandle[Any]:
+        """Put the workflow of a key off, or enqueue it. See `Debouncer.debounce`."""
+        with acting(runtime := self._client.runtime):
+            flow = self._flow(debounce_key, debounce_period_sec, args, kwargs)
+            return Handle(runtime, runtime.run(flow))
+
+    async def debounce_async(
+        self, debounce_key: str, debounce_period_sec: float, *args: Any, **kwargs: Any
+    ) -> WorkflowHandleAsync[Any]:
+        """As `debounce`."""
+        with acting(runtime := self._client.runtime):
+            flow = self._flow(debounce_key, debounce_period_sec, args, kwargs)
+            return HandleAsync(runtime, await runtime.run_async(flow))
+
+    def _flow(
+        self, key: str, period: float, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Flow[str]:
+        debounce = Debounce(check_key(key), check_period(period), self._timeout)
+        prepared = prepare_by_options(self._client.runtime, self._options, args, kwargs)
+        return debounce_workflow(prepared.request, debounce)
+
+
 def _name_of(workflow: Callable[..., Any]) -> str:
     registered, bound = registered_workflow(workflow, "Debouncer.create")
     if bound:
@@ -182,21 +242,25 @@ def _app_version() -> str | None:
     """The version that the surrounding block asks for; what else it asks for can't be had here."""
     options = current_options()
     choice, chosen = options.enqueue, options.chosen_id
-    refused = {
-        "deduplication_id": choice and choice.deduplication_id,
-        "delay_seconds": choice and choice.delay_seconds,
-        "priority": choice and choice.priority,
-        "queue_partition_key": choice and choice.queue_partition_key,
-        "duplication_policy 'return-existing'": choice
-        and choice.duplication_policy == "return-existing",
-        "workflow_id_reuse_policy 'reject'": chosen and chosen.reuse_policy == "reject",
-    }
-    given = [name for name, value in refused.items() if value not in (None, False)]
+    _refuse({} if choice is None else asdict(choice))
+    _refuse({} if chosen is None else {"workflow_id_reuse_policy": chosen.reuse_policy})
+    return choice.app_version if choice is not None else None
+
+
+# What a debouncer decides itself.
+_DECIDED = ("deduplication_id", "delay_seconds", "priority", "queue_partition_key")
+_POLICIES = {"duplication_policy": "return-existing", "workflow_id_reuse_policy": "reject"}
+
+
+def _refuse(options: Mapping[str, Any]) -> None:
+    given = [name for name in _DECIDED if options.get(name) is not None]
+    given += [
+        f"{name} {value!r}" for name, value in _POLICIES.items() if options.get(name) == value
+    ]
     if given:
         raise DBOSException(
             f"{' and '.join(given)} can't be used with a debouncer: its key and period take their place"
         )
-    return choice.app_version if choice is not None else None
 
 
 def check_key(key: object) -> str:
