@@ -12,6 +12,7 @@ from pyengine import decorators, lifecycle
 from pyengine.authentication import Authentication
 from pyengine.config import DBOSConfig
 from pyengine.context import current_run, current_scope
+from pyengine.continuing import Continuing
 from pyengine.current import get_runtime, refuse_running_loop
 from pyengine.decorators import StepOptions, check_spec, registered_workflow, step_async, step_sync
 from pyengine.errors import DBOSException
@@ -127,6 +128,7 @@ class _Properties(type):
 
 class DBOS(
     Authentication,
+    Continuing,
     Insight,
     Keeping,
     Listing,

@@ -52,6 +52,21 @@ class HibernatedRun(DBOSBaseException):
         super().__init__(f"Workflow {workflow_id} hibernates until its wait is over")
 
 
+class ContinueAsNew(BaseException):
+    """The body wants its workflow to begin again with these inputs, encoded as the workflow's are."""
+
+    def __init__(self, inputs: str) -> None:
+        super().__init__("the workflow begins again as new")
+        self.inputs = inputs
+
+
+class ContinuedRun(DBOSBaseException):
+    """A run has ended, and its workflow begins again as new: another run goes on."""
+
+    def __init__(self, workflow_id: str) -> None:
+        super().__init__(f"Workflow {workflow_id} has begun again as new")
+
+
 @dataclass(slots=True)
 class WorkflowRun:
     """One run of a workflow, from its start or claim to its end in this process.
@@ -209,6 +224,7 @@ def run_of(claimed: ClaimedWorkflow, lease_token: str, codec: Codec) -> Workflow
         queue_name=claimed.queue_name,
         is_claimed=True,
         claimed_at=claimed.claimed_at,
+        _last_step_id=claimed.base_step_id,
         identity=Identity(
             claimed.authenticated_user, claimed.assumed_role, claimed.authenticated_roles
         ),

@@ -252,6 +252,22 @@ def check_lease(*, workflow_id: str, lease_token: str) -> Call[None]:
     return Call("check_lease", {"workflow_id": workflow_id, "lease_token": lease_token})
 
 
+def continue_workflow(
+    *, workflow_id: str, lease_token: str, step_id: int, serialization: str, inputs: str
+) -> Call[None]:
+    """End a run and let its workflow begin again as new; the scalar result is the number of its generation."""
+    return Call(
+        "continue_workflow",
+        {
+            "workflow_id": workflow_id,
+            "lease_token": lease_token,
+            "step_id": step_id,
+            "serialization": serialization,
+            "inputs": inputs,
+        },
+    )
+
+
 def release_workflows(*, leases: Sequence[tuple[str, str]]) -> Call[None]:
     """Give runs back unfinished: pairs of workflow id and lease token."""
     documents = ",".join(json_object(workflow_id=quote(w), lease_token=quote(t)) for w, t in leases)

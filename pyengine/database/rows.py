@@ -149,6 +149,7 @@ class ClaimedWorkflow:
     step_outputs: list[str | None] | None
     step_errors: list[str | None] | None
     claimed_at: datetime
+    base_step_id: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from pyengine.errors import (
 )
 from pyengine.flows.steps import record_error
 from pyengine.refusals import refusal
-from pyengine.runs import NOBODY, Identity, WorkflowRun
+from pyengine.runs import NOBODY, ContinueAsNew, ContinuedRun, Identity, WorkflowRun
 from pyengine.serialization import Codec
 
 GET_RESULT = "DBOS.getResult"
@@ -243,9 +243,10 @@ def run_workflow(run: WorkflowRun, function: Callable[[], Any]) -> Flow[Any]:
     Raises:
         DBOSWorkflowConflictIDError: This run lost its lease; the workflow's outcome is another's to decide.
         DBOSWorkflowCancelledError: The workflow was cancelled.
+        ContinuedRun: The workflow has begun again as new.
     """
     try:
-        output = yield Invoke(function)
+        output = yield from _run_body(run, function)
         text = run.codec.encode(output, run.serialization)
         yield from _finish(run, output=text)
     except Exception as error:
@@ -256,6 +257,22 @@ def run_workflow(run: WorkflowRun, function: Callable[[], Any]) -> Flow[Any]:
             raise too_large from error
         raise
     return output
+
+
+def _run_body(run: WorkflowRun, function: Callable[[], Any]) -> Flow[Any]:
+    try:
+        return (yield Invoke(function))
+    except ContinueAsNew as again:
+        run.check()
+        yield calls.continue_workflow(
+            workflow_id=run.workflow_id,
+            lease_token=run.lease_token,
+            step_id=run.next_step_id(),
+            serialization=run.serialization,
+            inputs=again.inputs,
+        )
+        run.ended_by = ContinuedRun(run.workflow_id)
+        raise run.ended_by from None
 
 
 def _fail(run: WorkflowRun, error: Exception) -> Flow[None]:

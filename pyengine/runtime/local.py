@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pyengine.effects import WaitFor, wait_key
 from pyengine.errors import DBOSBaseException, DBOSWorkflowConflictIDError
-from pyengine.runs import HibernatedRun, WorkflowRun
+from pyengine.runs import ContinuedRun, HibernatedRun, WorkflowRun
 
 _logger = logging.getLogger("pyengine")
 
@@ -62,7 +62,7 @@ class LocalRun:
             self._fail(error)
         elif error is not None:
             self._fail(LostRun())
-            if isinstance(error, HibernatedRun):
+            if isinstance(error, (HibernatedRun, ContinuedRun)):
                 _logger.debug("%s", error.message)
             elif isinstance(error, DBOSBaseException):
                 _logger.info("a run of workflow %s ended: %s", self.run.workflow_id, error)

@@ -42,13 +42,13 @@ begin
         workflow_id, status, name, class_name, config_name, application_name, application_version, version_is_pinned,
         start_token, max_attempts, queue_name, partition_key, forked_from,
         authenticated_user, assumed_role, authenticated_roles, attributes, timeout,
-        created_at, updated_at, serialization, inputs
+        created_at, updated_at, serialization, inputs, base_step_id
     )
     select v_new_id, 'ENQUEUED', o.name, o.class_name, o.config_name, o.application_name,
         fork_workflow.application_version, fork_workflow.application_version is not null,
         fork_workflow.request_token, o.max_attempts, fork_workflow.queue_name, fork_workflow.partition_key, o.workflow_id,
         o.authenticated_user, o.assumed_role, o.authenticated_roles, o.attributes,
-        make_interval(secs => fork_workflow.timeout_ms / 1000), v_now, v_now, o.serialization, o.inputs
+        make_interval(secs => fork_workflow.timeout_ms / 1000), v_now, v_now, o.serialization, o.inputs, o.base_step_id
     from pyengine.workflows o
     where o.workflow_id = fork_workflow.workflow_id
     on conflict on constraint workflows_pkey do nothing;
