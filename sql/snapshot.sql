@@ -54,7 +54,8 @@ CREATE TYPE pyengine.claimed_workflow AS (
 	step_serializations text[],
 	step_outputs text[],
 	step_errors text[],
-	claimed_at timestamp with time zone
+	claimed_at timestamp with time zone,
+	base_step_id integer
 );
 
 
@@ -1006,6 +1007,9 @@ CREATE FUNCTION pyengine._copy_history(source_id text, target_id text, before_st
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
+declare
+    v_before_step int := greatest(_copy_history.before_step, (
+        select w.base_step_id + 1 from pyengine.workflows w where w.workflow_id = _copy_history.source_id));
 begin
     insert into pyengine.steps (
         workflow_id, step_id, name, attempt, child_workflow_id, started_at, completed_at, serialization, output, error
@@ -1014,19 +1018,19 @@ begin
         coalesce(_copy_history.children ->> s.child_workflow_id, s.child_workflow_id),
         s.started_at, s.completed_at, s.serialization, s.output, s.error
     from pyengine.steps s
-    where s.workflow_id = _copy_history.source_id and s.step_id < _copy_history.before_step;
+    where s.workflow_id = _copy_history.source_id and s.step_id < v_before_step;
 
     insert into pyengine.event_history (workflow_id, key, step_id, serialization, value)
     select _copy_history.target_id, h.key, h.step_id, h.serialization, h.value
     from pyengine.event_history h
-    where h.workflow_id = _copy_history.source_id and h.step_id < _copy_history.before_step;
+    where h.workflow_id = _copy_history.source_id and h.step_id < v_before_step;
     perform pyengine._restore_events(_copy_history.target_id);
 
     insert into pyengine.streams (workflow_id, key, position, step_id, is_end, serialization, value)
     select _copy_history.target_id, s.key, row_number() over (partition by s.key order by s.position) - 1,
         s.step_id, s.is_end, s.serialization, s.value
     from pyengine.streams s
-    where s.workflow_id = _copy_history.source_id and s.step_id < _copy_history.before_step;
+    where s.workflow_id = _copy_history.source_id and s.step_id < v_before_step;
 end
 $$;
 
@@ -1051,19 +1055,22 @@ CREATE FUNCTION pyengine._cut_history(workflow_id text, from_step integer) RETUR
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
+declare
+    v_from_step int := greatest(_cut_history.from_step, (
+        select w.base_step_id + 1 from pyengine.workflows w where w.workflow_id = _cut_history.workflow_id));
 begin
     delete from pyengine.steps s
-    where s.workflow_id = _cut_history.workflow_id and s.step_id >= _cut_history.from_step;
+    where s.workflow_id = _cut_history.workflow_id and s.step_id >= v_from_step;
     delete from pyengine.event_history h
-    where h.workflow_id = _cut_history.workflow_id and h.step_id >= _cut_history.from_step;
+    where h.workflow_id = _cut_history.workflow_id and h.step_id >= v_from_step;
     delete from pyengine.events e
-    where e.workflow_id = _cut_history.workflow_id and e.step_id >= _cut_history.from_step;
+    where e.workflow_id = _cut_history.workflow_id and e.step_id >= v_from_step;
     perform pyengine._restore_events(_cut_history.workflow_id);
     delete from pyengine.streams s
-    where s.workflow_id = _cut_history.workflow_id and s.is_end and s.step_id >= _cut_history.from_step;
+    where s.workflow_id = _cut_history.workflow_id and s.is_end and s.step_id >= v_from_step;
     delete from pyengine.messages m where m.destination_id = _cut_history.workflow_id;
     delete from pyengine.message_keys k
-    where k.destination_id = _cut_history.workflow_id and (k.step_id is null or k.step_id >= _cut_history.from_step);
+    where k.destination_id = _cut_history.workflow_id and (k.step_id is null or k.step_id >= v_from_step);
 end
 $$;
 
@@ -1202,13 +1209,19 @@ begin
     return query
     select w.workflow_id, w.name, w.class_name, w.config_name, w.attempt_count, w.queue_name, w.deadline_at,
         w.authenticated_user, w.assumed_role, w.authenticated_roles, w.serialization, w.inputs,
-        h.step_ids, h.step_names, h.step_children, h.step_serializations, h.step_outputs, h.step_errors, pyengine.now()
+        h.step_ids, h.step_names, h.step_children, h.step_serializations, h.step_outputs, h.step_errors, pyengine.now(),
+        w.base_step_id
     from pyengine.workflows w
     cross join lateral (
         select array_agg(s.step_id) as step_ids, array_agg(s.name) as step_names,
             array_agg(s.child_workflow_id::text) as step_children, array_agg(s.serialization) as step_serializations,
             array_agg(s.output::text) as step_outputs, array_agg(s.error::text) as step_errors
-        from (select t.* from pyengine.steps t where t.workflow_id = w.workflow_id order by t.step_id) s
+        from (
+            select t.*
+            from pyengine.steps t
+            where t.workflow_id = w.workflow_id and t.step_id > w.base_step_id
+            order by t.step_id
+        ) s
     ) h
     where w.workflow_id = any (_describe_claims.workflow_ids)
     order by w.priority, w.created_at, w.workflow_id;
@@ -1361,6 +1374,7 @@ CREATE TABLE pyengine.workflows (
     error json,
     debounce_until timestamp with time zone,
     request_token uuid,
+    base_step_id integer DEFAULT 0 NOT NULL,
     CONSTRAINT workflows_attempts_counted CHECK ((attempt_count >= 0)),
     CONSTRAINT workflows_delayed_has_time CHECK (((status <> 'DELAYED'::text) OR (delayed_until IS NOT NULL))),
     CONSTRAINT workflows_finished_has_finished_at CHECK (((finished_at IS NOT NULL) = (status = ANY (ARRAY['SUCCESS'::text, 'ERROR'::text, 'CANCELLED'::text, 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'::text])))),
@@ -1414,6 +1428,9 @@ COMMENT ON COLUMN pyengine.workflows.debounce_until IS 'Until when calls may put
 
 
 COMMENT ON COLUMN pyengine.workflows.request_token IS 'Random token of the last call that resumed or rewound it: that call repeated changes nothing.';
+
+
+COMMENT ON COLUMN pyengine.workflows.base_step_id IS 'The last step before the current generation: a run sees and makes only later ones.';
 
 
 CREATE FUNCTION pyengine._explain_delay(workflow pyengine.workflows) RETURNS SETOF pyengine.fact
@@ -4330,6 +4347,66 @@ $$;
 COMMENT ON FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[], channel text) IS 'Hands up to claim_limit runnable workflows to an executor, with inputs and history, under one lease token; idempotent per token. queue_names restricts the queues; the waits of channel for work are taken back when something is claimed. Role: worker.';
 
 
+CREATE FUNCTION pyengine.continue_workflow(workflow_id text, lease_token uuid, step_id integer, serialization text, inputs json) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_attempt int;
+    v_workflow record;
+    v_base int;
+    v_generation int;
+begin
+    if continue_workflow.step_id < 1 is not false or continue_workflow.serialization is null
+        or continue_workflow.inputs is null then
+        raise exception using errcode = 'PE400',
+            message = 'continue_workflow needs a step_id of at least 1, a serialization and inputs';
+    elsif pyengine._is_too_large(continue_workflow.inputs) or pyengine._is_too_deep(continue_workflow.inputs) then
+        raise exception using errcode = 'PE413',
+            message = format('the new inputs of workflow %s are larger than the limit of %s bytes (max_payload_bytes), '
+                'or nested deeper than 500 levels', continue_workflow.workflow_id, pyengine._payload_limit());
+    end if;
+    v_attempt := pyengine._hold_lease(continue_workflow.workflow_id, continue_workflow.lease_token);
+    select w.base_step_id, w.queue_name
+    into v_workflow
+    from pyengine.workflows w
+    where w.workflow_id = continue_workflow.workflow_id;
+
+    select greatest(continue_workflow.step_id, max(s.step_id) + 1),
+        coalesce(max(s.output::text) filter (where s.step_id = v_workflow.base_step_id), '1')::int + 1
+    into v_base, v_generation
+    from pyengine.steps s
+    where s.workflow_id = continue_workflow.workflow_id;
+    delete from pyengine.steps s
+    where s.workflow_id = continue_workflow.workflow_id and s.step_id < v_workflow.base_step_id;
+    delete from pyengine.event_history h
+    where h.workflow_id = continue_workflow.workflow_id and h.step_id < v_workflow.base_step_id and exists (
+        select 1 from pyengine.event_history l
+        where l.workflow_id = h.workflow_id and l.key = h.key and l.step_id > h.step_id
+    );
+    insert into pyengine.steps (
+        workflow_id, step_id, name, attempt, started_at, completed_at, serialization, output
+    )
+    values (
+        continue_workflow.workflow_id, v_base, 'DBOS.continueAsNew', v_attempt, v_now, v_now, 'json', to_json(v_generation)
+    );
+    update pyengine.workflows w
+    set status = 'ENQUEUED', lease_token = null, base_step_id = v_base, attempt_count = 0,
+        serialization = continue_workflow.serialization, inputs = continue_workflow.inputs,
+        application_version = null, version_is_pinned = false, updated_at = v_now
+    where w.workflow_id = continue_workflow.workflow_id;
+    perform pyengine._wake(array[pyengine.wait_key('work', coalesce(v_workflow.queue_name, ''))]);
+    return v_generation;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.continue_workflow(workflow_id text, lease_token uuid, step_id integer, serialization text, inputs json) IS 'Ends the run of a workflow and lets the workflow begin again as new, with these inputs and without history, in one commit; returns the number of its new generation. Raises PE001, PE002, PE400 or PE413. Role: worker.';
+
+
 CREATE FUNCTION pyengine.create_roles() RETURNS SETOF text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4685,13 +4762,13 @@ begin
         workflow_id, status, name, class_name, config_name, application_name, application_version, version_is_pinned,
         start_token, max_attempts, queue_name, partition_key, forked_from,
         authenticated_user, assumed_role, authenticated_roles, attributes, timeout,
-        created_at, updated_at, serialization, inputs
+        created_at, updated_at, serialization, inputs, base_step_id
     )
     select v_new_id, 'ENQUEUED', o.name, o.class_name, o.config_name, o.application_name,
         fork_workflow.application_version, fork_workflow.application_version is not null,
         fork_workflow.request_token, o.max_attempts, fork_workflow.queue_name, fork_workflow.partition_key, o.workflow_id,
         o.authenticated_user, o.assumed_role, o.authenticated_roles, o.attributes,
-        make_interval(secs => fork_workflow.timeout_ms / 1000), v_now, v_now, o.serialization, o.inputs
+        make_interval(secs => fork_workflow.timeout_ms / 1000), v_now, v_now, o.serialization, o.inputs, o.base_step_id
     from pyengine.workflows o
     where o.workflow_id = fork_workflow.workflow_id
     on conflict on constraint workflows_pkey do nothing;
@@ -7193,6 +7270,9 @@ REVOKE ALL ON FUNCTION pyengine.check_lease(workflow_id text, lease_token uuid) 
 
 
 REVOKE ALL ON FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[], channel text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.continue_workflow(workflow_id text, lease_token uuid, step_id integer, serialization text, inputs json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.create_roles() FROM PUBLIC;
