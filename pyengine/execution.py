@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, TypeVar
 
@@ -27,6 +27,7 @@ from pyengine.flows.workflows import (
     Application,
     Started,
     await_result,
+    enqueue_workflows,
     record_result,
     run_workflow,
     start_workflow,
@@ -97,6 +98,19 @@ class Runtime(Preparation):
     def enqueue(self, prepared: Prepared) -> Flow[str]:
         """An enqueue: durable when it returns, and run by whichever process claims it. The id of the workflow."""
         return (yield from self._start(prepared)).workflow_id
+
+    def enqueue_all(self, prepared: Sequence[Prepared]) -> Flow[list[str]]:
+        """Several enqueues, all or none. The ids of the workflows."""
+        recorded = [recorded_child(each) for each in prepared]
+        new = [each for each, known in zip(prepared, recorded, strict=True) if known is None]
+        if new:
+            yield from enqueue_workflows(
+                [each.request for each in new], new[0].parent, [each.step_id for each in new]
+            )
+        return [
+            known or each.request.workflow_id
+            for each, known in zip(prepared, recorded, strict=True)
+        ]
 
     def start_here(self, prepared: Prepared, workflow: RegisteredWorkflow) -> Flow[str]:
         """As `start`; a coroutine workflow runs on the running loop, untouched by the caller's cancellation."""

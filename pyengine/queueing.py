@@ -12,6 +12,7 @@ from pyengine.database import queue_calls
 from pyengine.database.rows import QueueRow
 from pyengine.effects import Effect, Flow
 from pyengine.enqueue_options import EnqueueOptions, prepare_by_options
+from pyengine.enqueueing import enqueue_flow
 from pyengine.errors import DBOSException
 from pyengine.execution import Runtime
 from pyengine.flows.steps import record_operation
@@ -22,7 +23,7 @@ from pyengine.queue_limits import (
     check_queue_name,
     one_concurrency,
 )
-from pyengine.queues import OnConflict, Queue, enqueue_flow, register
+from pyengine.queues import OnConflict, Queue, register
 
 R = TypeVar("R")
 

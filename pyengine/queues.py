@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Generic, Literal, TypeVar, overload
 
-from pyengine.context import EnqueueChoice, check_enqueue_choice, current_options
 from pyengine.current import acting_client, find_runtime, get_runtime
 from pyengine.database import queue_calls
 from pyengine.database.rows import QueueRow
-from pyengine.decorators import registered_workflow
 from pyengine.effects import Effect, Flow
-from pyengine.enqueue_options import placement_of
+from pyengine.enqueueing import enqueue_flow, prepare_enqueue, prepare_many
 from pyengine.errors import DBOSException
 from pyengine.execution import Runtime
 from pyengine.flows.workflows import Application
 from pyengine.handles import Handle, HandleAsync, WorkflowHandle, WorkflowHandleAsync
 from pyengine.in_transaction import run_in_transaction
-from pyengine.preparation import Prepared
 from pyengine.queue_limits import (
     QueueLimits,
     QueueRateLimit,
@@ -235,6 +230,38 @@ class Queue:
         flow = enqueue_flow(runtime, self.name, func, args, kwargs)
         return HandleAsync(runtime, await runtime.run_async(flow))
 
+    def enqueue_many(
+        self,
+        func: Callable[..., Any],
+        arguments: Iterable[Sequence[Any] | Mapping[str, Any]],
+    ) -> list[WorkflowHandle[Any]]:
+        """Enqueue a workflow many times, all or none, in one commit: much faster than one by one.
+
+        Args:
+            func: The workflow.
+            arguments: For each workflow a sequence of its arguments, or a mapping of its keyword arguments; at
+                most 10,000 at once.
+
+        Raises:
+            DBOSInvalidArgumentError: There are too many, or an item is neither a sequence nor a mapping.
+            DBOSBackpressureError: The queue has no room for them all.
+        """
+        runtime = get_runtime("Queue.enqueue_many")
+        prepared = prepare_many(runtime, self.name, func, arguments)
+        ids = runtime.run(runtime.enqueue_all(prepared))
+        return [Handle(runtime, workflow_id) for workflow_id in ids]
+
+    async def enqueue_many_async(
+        self,
+        func: Callable[..., Any],
+        arguments: Iterable[Sequence[Any] | Mapping[str, Any]],
+    ) -> list[WorkflowHandleAsync[Any]]:
+        """As `enqueue_many`."""
+        runtime = get_runtime("Queue.enqueue_many_async")
+        prepared = prepare_many(runtime, self.name, func, arguments)
+        ids = await runtime.run_async(runtime.enqueue_all(prepared))
+        return [HandleAsync(runtime, workflow_id) for workflow_id in ids]
+
     def enqueue_in_transaction(
         self, connection: Any, func: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> WorkflowHandle[Any]:
@@ -381,62 +408,3 @@ def register(
         on_conflict=on_conflict,
         limits=limits.parameters(),
     )
-
-
-def enqueue_flow(
-    runtime: Runtime,
-    queue_name: str,
-    func: Callable[..., Any] | Callable[..., Coroutine[Any, Any, Any]],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> Flow[str]:
-    """Enqueue a workflow under the options of the surrounding blocks; the id of the workflow."""
-    return runtime.enqueue(prepare_enqueue(runtime, queue_name, func, args, kwargs))
-
-
-def prepare_enqueue(
-    runtime: Runtime,
-    queue_name: str,
-    func: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    *,
-    is_independent: bool = False,
-) -> Prepared:
-    """Check, number, name and encode an enqueue; nothing is stored yet.
-
-    An independent one is no child of the calling workflow and no step of it.
-    """
-    workflow, bound = registered_workflow(func, "Queue.enqueue")
-    choice = current_options().enqueue or EnqueueChoice()
-    partition_key = _partition_key(func, kwargs, choice)
-    placement = placement_of(queue_name, choice)
-    if partition_key is not None:
-        placement = replace(placement, partition_key=partition_key, is_serial=True)
-    return runtime.prepare(
-        workflow,
-        (*bound, *args),
-        kwargs,
-        placement,
-        choice.app_version,
-        is_independent=is_independent,
-    )
-
-
-def _partition_key(
-    func: Callable[..., Any], kwargs: dict[str, Any], choice: EnqueueChoice
-) -> str | None:
-    """The `partition_key=` of an enqueue, unless the function wants it for itself."""
-    if "partition_key" not in kwargs:
-        return None
-    parameters = inspect.signature(func).parameters.values()
-    if any(p.name == "partition_key" or p.kind is p.VAR_KEYWORD for p in parameters):
-        return None
-    if choice.queue_partition_key is not None:
-        raise DBOSException(
-            "partition_key was given together with SetEnqueueOptions(queue_partition_key=...): give one of them"
-        )
-    key = kwargs.pop("partition_key")
-    if key is not None:
-        check_enqueue_choice(EnqueueChoice(choice.deduplication_id, queue_partition_key=str(key)))
-    return None if key is None else str(key)

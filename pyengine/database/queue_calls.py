@@ -30,6 +30,11 @@ def claim_workflows(
     )
 
 
+def enqueue_workflows(*, requests: Sequence[str]) -> Call[rows.StartAnswer]:
+    """Enqueue workflows (the documents of starts), all or none."""
+    return Call("enqueue_workflows", {"requests": f"[{','.join(requests)}]"}, rows.StartAnswer)
+
+
 def await_work(*, executor_id: int, channel: str, queue_names: Sequence[str] | None) -> Call[None]:
     """Wait for work; the scalar result is the seconds until the next timer, or None."""
     return Call(

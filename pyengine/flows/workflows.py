@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyengine.database import calls
+from pyengine.database import calls, queue_calls
 from pyengine.database.calls import Write
 from pyengine.database.rows import FinishAnswer, Outcome, StartAnswer
 from pyengine.effects import Await, AwaitLocal, Delay, Flow, Invoke, WaitFor
 from pyengine.errors import (
     DBOSAwaitedWorkflowCancelledError,
     DBOSAwaitedWorkflowMaxRecoveryAttemptsExceeded,
+    DBOSBaseException,
     DBOSConflictingWorkflowError,
     DBOSException,
     DBOSPayloadTooLargeError,
@@ -136,6 +137,33 @@ def start_workflow(
     if parent is not None and step_id is not None and isinstance(error, DBOSException):
         yield from record_error(parent, request.target.name, step_id, error)
     raise error
+
+
+def enqueue_workflows(
+    requests: Sequence[StartRequest], parent: WorkflowRun | None, step_ids: Sequence[int | None]
+) -> Flow[list[str]]:
+    """Enqueue workflows, all or none, in one commit; their ids. A refusal is recorded as the first one's error."""
+    writes = [
+        start_write(request, parent, step_id)
+        for request, step_id in zip(requests, step_ids, strict=True)
+    ]
+    try:
+        answers: list[StartAnswer] = yield queue_calls.enqueue_workflows(
+            requests=[write.document for write in writes]
+        )
+        for answer in answers:
+            error = start_error(requests[answer.item - 1], answer, parent)
+            if error is not None:
+                raise error
+    except DBOSException as error:
+        if parent is not None and step_ids[0] is not None:
+            yield from record_error(parent, requests[0].target.name, step_ids[0], error)
+        raise
+    except DBOSBaseException as error:
+        if parent is not None:
+            parent.end(error)
+        raise
+    return [request.workflow_id for request in requests]
 
 
 def _submit(write: Write) -> Flow[StartAnswer | None]:
