@@ -4562,6 +4562,31 @@ $$;
 COMMENT ON FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, positional_args json[], named_args json, class_name text, config_name text, workflow_id text, app_version text, timeout_ms bigint, deadline_epoch_ms bigint, deduplication_id text, priority integer, queue_partition_key text, authenticated_user text, authenticated_roles text, delay_until_epoch_ms bigint, application_name text, attributes jsonb, max_attempts integer) IS 'Enqueues one workflow in the caller''s transaction and returns its id. The same id again is the same workflow; arguments are plain JSON, times are milliseconds since 1970. Role: client.';
 
 
+CREATE FUNCTION pyengine.enqueue_workflows(requests json) RETURNS SETOF pyengine.start_answer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_answer pyengine.start_answer;
+begin
+    for v_answer in
+        select a.* from pyengine.start_workflows(requests => enqueue_workflows.requests) a order by a.item
+    loop
+        if v_answer.refusal is not null then
+            raise exception using errcode = v_answer.refusal,
+                message = format('request %s of %s: %s; nothing was enqueued', v_answer.item,
+                    json_array_length(enqueue_workflows.requests), v_answer.message),
+                detail = json_build_object('item', v_answer.item, 'holder_id', v_answer.holder_id)::text;
+        end if;
+        return next v_answer;
+    end loop;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.enqueue_workflows(requests json) IS 'Enqueues a json array of workflows, all or none; answers for those whose id exists already, as start_workflows. Role: client.';
+
+
 CREATE FUNCTION pyengine.explain_workflow(workflow_id text) RETURNS SETOF pyengine.explanation
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -7288,6 +7313,9 @@ REVOKE ALL ON FUNCTION pyengine.delete_workflows(workflow_ids text[], delete_chi
 
 
 REVOKE ALL ON FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, positional_args json[], named_args json, class_name text, config_name text, workflow_id text, app_version text, timeout_ms bigint, deadline_epoch_ms bigint, deduplication_id text, priority integer, queue_partition_key text, authenticated_user text, authenticated_roles text, delay_until_epoch_ms bigint, application_name text, attributes jsonb, max_attempts integer) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.enqueue_workflows(requests json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.explain_workflow(workflow_id text) FROM PUBLIC;
