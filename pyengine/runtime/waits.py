@@ -80,6 +80,7 @@ class Waits:
         self._looks: list[tuple[float, int, Ticket]] = []
         self._count = itertools.count()
         self._forgotten: set[int] = set()
+        self._forget_at = math.inf
         self._closed = False
         self._begin: Callable[[], None] | None = None
         self._thread = threading.Thread(target=self._look_again, name="pyengine-waits", daemon=True)
@@ -116,7 +117,7 @@ class Waits:
         return ticket
 
     def close_ticket(self, ticket: Ticket) -> None:
-        """Stop waiting; the database forgets keys that nobody here waits for any more."""
+        """Stop waiting; the database soon forgets keys that nobody here waits for any more."""
         with self._changed:
             ticket.is_closed = True
             for key in ticket.wanted:
@@ -125,6 +126,10 @@ class Waits:
                 if not waiting:
                     self._tickets.pop(key, None)
                     self._forgotten.add(key)
+            if self._forgotten and self._forget_at == math.inf:
+                self._forget_at = time.monotonic() + LAST_LOOK_SECONDS
+                if not self._looks or self._forget_at < self._looks[0][0]:
+                    self._changed.notify()
 
     def wake(self, key: int) -> bool:
         """Something happened that may have made this key come true: whether anybody here waited for it."""
@@ -149,7 +154,7 @@ class Waits:
             self._changed.notify()
 
     def _due(self) -> list[Ticket] | None:
-        """Wait until tickets are due and return all that are; None when closed.
+        """Wait until tickets are due, or keys are to be forgotten, and return the tickets; None when closed.
 
         Tickets that have waited for long are due together, so that they share one statement.
         """
@@ -167,9 +172,10 @@ class Waits:
                     if ticket.interval == LAST_LOOK_SECONDS:
                         look_at = math.ceil(now / LAST_LOOK_SECONDS) * LAST_LOOK_SECONDS
                     self._plan(ticket, look_at)
-                if due:
+                if due or self._forget_at <= now:
                     return due
-                self._changed.wait(self._looks[0][0] - now if self._looks else None)
+                next_at = min(self._looks[0][0] if self._looks else math.inf, self._forget_at)
+                self._changed.wait(None if next_at == math.inf else next_at - now)
             return None
 
     def _look_again(self) -> None:
@@ -183,8 +189,11 @@ class Waits:
     def _look(self, due: Sequence[Ticket]) -> None:
         with self._changed:
             forgotten, self._forgotten = list(self._forgotten), set()
+            self._forget_at = math.inf
         if forgotten:
             self._gateway.run_own(calls.forget_waits(wait_keys=forgotten, channel=self.channel))
+        if not due:
+            return
         wanted = {key: each for ticket in due for key, each in ticket.wanted.items()}
         keys = list(wanted)
         documents = ",".join(map(_document, wanted.values()))

@@ -177,6 +177,19 @@ def test_another_version_leaves_a_pinned_workflow_to_its_own(sql: Sql) -> None:
     assert ids(claim(sql, one)) == ["w0"]
 
 
+def test_what_was_resumed_just_now_is_no_run_that_its_process_lost_sight_of(sql: Sql) -> None:
+    queue(sql, "q")
+    fill(sql, 1)
+    executor = register(sql)
+    hibernate(sql, claim(sql, executor)[0])
+    sql.execute("update pyengine.workflows set started_at = started_at - interval '1 hour'")
+    wake(sql, "w0")
+    claim(sql, executor)
+
+    text = "select count(*) from pyengine.list_runs(executor_id => %s, older_than_seconds => 10)"
+    assert sql.execute(text, [executor]).fetchone() == (0,)
+
+
 def seconds_to_next(sql: Sql, executor: int) -> float | None:
     """What an idle process is told of its next timer."""
     text = "select pyengine.await_work(executor_id => %s, channel => %s)"
