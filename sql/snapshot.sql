@@ -5205,7 +5205,8 @@ begin
     select w.workflow_id::text, w.lease_token
     from pyengine.workflows w
     where w.executor_id = list_runs.executor_id and w.status = 'PENDING' and w.lease_token is not null
-        and w.started_at <= pyengine.now() - make_interval(secs => list_runs.older_than_seconds);
+        and greatest(w.started_at, w.updated_at)
+            <= pyengine.now() - make_interval(secs => list_runs.older_than_seconds);
 end
 $$;
 
