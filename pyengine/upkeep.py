@@ -1,13 +1,14 @@
-"""The part of `DBOS` that keeps the engine in order: retention; sync and async twins."""
+"""The part of `DBOS` that keeps the engine in order: retention, self-check, export; sync and async twins."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import timedelta
 
 from pyengine.current import get_runtime, refuse_running_loop
 from pyengine.database import upkeep_calls
-from pyengine.database.rows import RetentionRow
+from pyengine.database.rows import RetentionRow, Violation
 from pyengine.effects import Flow
 from pyengine.errors import DBOSInvalidArgumentError
 from pyengine.execution import Runtime
@@ -94,6 +95,85 @@ class Keeping:
         """As `get_retention`."""
         runtime = get_runtime("DBOS.get_retention_async")
         return await runtime.run_async(_get(runtime, application_name))
+
+    @classmethod
+    def verify(cls, *, deep: bool = False) -> list[Violation]:
+        """Look for what must never be, in the stored state of the engine. Empty when all is well; may run at any time.
+
+        Args:
+            deep: Look at everything; otherwise at what is active and at a sample of what has ended, within a second.
+        """
+        refuse_running_loop("verify")
+        return get_runtime("DBOS.verify").run(_verify(deep=deep))
+
+    @classmethod
+    async def verify_async(cls, *, deep: bool = False) -> list[Violation]:
+        """As `verify`."""
+        return await get_runtime("DBOS.verify_async").run_async(_verify(deep=deep))
+
+    @classmethod
+    def export_workflow(cls, workflow_id: str, *, with_children: bool = False) -> str:
+        """A workflow with its steps, messages, events and streams as a JSON text, payloads included.
+
+        Args:
+            workflow_id: Its id.
+            with_children: Export also what it started, directly and through others.
+
+        Raises:
+            DBOSNonExistentWorkflowError: It does not exist.
+        """
+        refuse_running_loop("export_workflow")
+        flow = _export(workflow_id, with_children=with_children)
+        return get_runtime("DBOS.export_workflow").run(flow)
+
+    @classmethod
+    async def export_workflow_async(cls, workflow_id: str, *, with_children: bool = False) -> str:
+        """As `export_workflow`."""
+        flow = _export(workflow_id, with_children=with_children)
+        return await get_runtime("DBOS.export_workflow_async").run_async(flow)
+
+    @classmethod
+    def import_workflow(cls, document: str, *, is_active: bool = False) -> list[str]:
+        """Store exported workflows under their ids, all or none: the ids.
+
+        Args:
+            document: What `export_workflow` returned.
+            is_active: Enqueue again what had not ended; otherwise it is cancelled here, and runs when it is resumed.
+
+        Raises:
+            DBOSInvalidArgumentError: The document is no export.
+            DBOSConflictError: A workflow with one of the ids exists; nothing was stored.
+        """
+        refuse_running_loop("import_workflow")
+        flow = _import(document, is_active=is_active)
+        return get_runtime("DBOS.import_workflow").run(flow)
+
+    @classmethod
+    async def import_workflow_async(cls, document: str, *, is_active: bool = False) -> list[str]:
+        """As `import_workflow`."""
+        flow = _import(document, is_active=is_active)
+        return await get_runtime("DBOS.import_workflow_async").run_async(flow)
+
+
+def _verify(*, deep: bool) -> Flow[list[Violation]]:
+    found: list[Violation] = yield upkeep_calls.verify(deep=deep)
+    return found
+
+
+def _export(workflow_id: str, *, with_children: bool) -> Flow[str]:
+    documents: list[str] = yield upkeep_calls.export_workflow(
+        workflow_id=workflow_id, with_children=with_children
+    )
+    return documents[0]
+
+
+def _import(document: str, *, is_active: bool) -> Flow[list[str]]:
+    try:
+        json.loads(document)
+    except ValueError as error:
+        raise DBOSInvalidArgumentError(f"the document is not JSON: {error}") from None
+    ids: list[str] = yield upkeep_calls.import_workflow(document=document, is_active=is_active)
+    return ids
 
 
 def _policy(

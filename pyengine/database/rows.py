@@ -183,6 +183,15 @@ class RunLease:
 
 
 @dataclass(frozen=True, slots=True)
+class Violation:
+    """Something that must never be: which invariant is broken, by which workflow (None if by none alone), and how."""
+
+    invariant: str
+    workflow_id: str | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class RetentionRow:
     """How long an application's workflows are kept after their end; None is for ever."""
 

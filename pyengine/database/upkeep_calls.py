@@ -45,3 +45,19 @@ def set_retention(
 def list_retention(*, application_name: str | None) -> Call[rows.RetentionRow]:
     """The retention policies of all applications, or of one."""
     return Call("list_retention", {"application_name": application_name}, rows.RetentionRow)
+
+
+def verify(*, deep: bool) -> Call[rows.Violation]:
+    """The invariants that are broken."""
+    return Call("verify", {"deep": deep}, rows.Violation)
+
+
+def export_workflow(*, workflow_id: str, with_children: bool) -> Call[None]:
+    """A workflow with all that belongs to it; the scalar result is a json text."""
+    arguments = {"workflow_id": workflow_id, "with_children": with_children}
+    return Call("export_workflow", arguments)
+
+
+def import_workflow(*, document: str, is_active: bool) -> Call[None]:
+    """Store exported workflows; the results are their ids."""
+    return Call("import_workflow", {"document": document, "is_active": is_active})
