@@ -295,6 +295,16 @@ CREATE TYPE pyengine.tick_result AS (
 COMMENT ON TYPE pyengine.tick_result IS 'What one maintenance tick found and did.';
 
 
+CREATE TYPE pyengine.violation AS (
+	invariant text,
+	workflow_id text,
+	detail text
+);
+
+
+COMMENT ON TYPE pyengine.violation IS 'Something that must never be: which rule is broken, by which workflow (null if by none alone), and how.';
+
+
 CREATE TABLE pyengine.queues (
     queue_name text NOT NULL,
     application_name text,
@@ -2112,6 +2122,34 @@ $$;
 COMMENT ON FUNCTION pyengine._hold_sources(workflow_id text, waits json) IS 'Locks the workflows that are waited for; false when one is missing or not free.';
 
 
+CREATE FUNCTION pyengine._import_parts(document json) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into pyengine.steps
+    select r.* from json_populate_recordset(null::pyengine.steps, _import_parts.document -> 'steps') r;
+    insert into pyengine.messages (
+        destination_id, topic, sender_id, sent_at, serialization, message, idempotency_key
+    )
+    select r.destination_id, r.topic, r.sender_id, r.sent_at, r.serialization, r.message, r.idempotency_key
+    from json_populate_recordset(null::pyengine.messages, _import_parts.document -> 'messages') r
+    order by r.message_id;
+    insert into pyengine.message_keys
+    select r.* from json_populate_recordset(null::pyengine.message_keys, _import_parts.document -> 'message_keys') r;
+    insert into pyengine.events
+    select r.* from json_populate_recordset(null::pyengine.events, _import_parts.document -> 'events') r;
+    insert into pyengine.event_history
+    select r.* from json_populate_recordset(null::pyengine.event_history, _import_parts.document -> 'event_history') r;
+    insert into pyengine.streams
+    select r.* from json_populate_recordset(null::pyengine.streams, _import_parts.document -> 'streams') r;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._import_parts(document json) IS 'Stores the steps, messages, events and streams of an exported workflow.';
+
+
 CREATE TABLE pyengine.retention_policies (
     application_name text NOT NULL,
     success_age interval,
@@ -2172,6 +2210,27 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._is_partitioned(queue pyengine.queues) IS 'Whether a queue has a partition limit.';
+
+
+CREATE FUNCTION pyengine._is_served() RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    return exists (
+        select 1
+        from pyengine.executors e
+        where e.finished_at is null and not e.work_is_returned
+            and e.heartbeat_at + least(e.lease_duration, interval '15 seconds') > pyengine.now()
+            and e.started_at < pyengine.now() - interval '5 seconds'
+    );
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._is_served() IS 'Whether some process lives that does the maintenance.';
 
 
 CREATE FUNCTION pyengine._is_too_deep(payload json) RETURNS boolean
@@ -3433,6 +3492,26 @@ $$;
 COMMENT ON FUNCTION pyengine._running_of_queue(queue_name text) IS 'What runs or hibernates of a queue.';
 
 
+CREATE FUNCTION pyengine._sample_percent(table_name text, sample_pages integer) RETURNS real
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return coalesce(least(100, 100.0 * _sample_percent.sample_pages * current_setting('block_size')::int / greatest(
+        pg_relation_size((
+            select c.oid
+            from pg_class c
+            join pg_class known on known.relnamespace = c.relnamespace
+            where c.relname = _sample_percent.table_name
+                and known.oid = (select u.tableoid from pyengine.upkeep u)
+        )), 1)), 100);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._sample_percent(table_name text, sample_pages integer) IS 'Which part of a table a sample of so many pages is, in percent.';
+
+
 CREATE FUNCTION pyengine._session_is_gone(session_pid integer, session_at timestamp with time zone) RETURNS boolean
     LANGUAGE sql
     AS $$
@@ -3620,6 +3699,173 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._updates(on_conflict text, application_name text, application_version text) IS 'Whether a registration changes what is registered already; raises PE400 for an unknown on_conflict.';
+
+
+CREATE FUNCTION pyengine._verify_ends(sample_pages integer) RETURNS SETOF pyengine.violation
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+begin
+    return query
+    select 'deadlines fire', w.workflow_id::text, format('its deadline was %s', w.deadline_at)
+    from pyengine.workflows w
+    where w.deadline_at < pyengine.now() - interval '10 seconds' and w.finished_at is null and pyengine._is_served();
+
+    return query
+    select 'one outcome', w.workflow_id::text, format('it is %s, and has %s', w.status,
+        case when w.error is not null then 'an error' else 'an output or no error' end)
+    from pyengine.workflows w tablesample system (pyengine._sample_percent('workflows', _verify_ends.sample_pages))
+    where w.finished_at is not null and case w.status
+        when 'SUCCESS' then w.error is not null
+        when 'ERROR' then w.error is null or w.output is not null
+        else num_nonnulls(w.output, w.error) > 0 end;
+
+    return query
+    select 'nothing happens after the end', w.workflow_id::text,
+        format('step %s was recorded at %s, after its end at %s', s.step_id, s.completed_at, w.finished_at)
+    from pyengine.steps s tablesample system (pyengine._sample_percent('steps', _verify_ends.sample_pages))
+    join pyengine.workflows w on w.workflow_id = s.workflow_id
+    where s.completed_at > w.finished_at + interval '10 seconds' and s.name <> 'DBOS.sleep';
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._verify_ends(sample_pages integer) IS 'Violations of deadlines and ends.';
+
+
+CREATE FUNCTION pyengine._verify_limits() RETURNS SETOF pyengine.violation
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    return query
+    with running as (
+        select w.queue_name, w.workflow_id, w.started_at, w.partition_key, w.is_serial, w.executor_id,
+            row_number() over (partition by w.queue_name order by w.started_at, w.workflow_id) as place,
+            row_number() over (partition by w.queue_name, w.partition_key order by w.started_at, w.workflow_id) as key_place,
+            row_number() over (partition by w.queue_name, w.executor_id order by w.started_at, w.workflow_id) as worker_place,
+            count(*) filter (where w.is_serial)
+                over (partition by w.queue_name, w.partition_key order by w.started_at, w.workflow_id) as serial_place
+        from pyengine.workflows w
+        where w.status = 'PENDING' and w.queue_name is not null
+    )
+    select f.invariant, r.workflow_id::text,
+        format('it is number %s that runs of queue %s, which may run %s', f.place, r.queue_name, f.allowed)
+    from running r
+    join pyengine.queues q on q.queue_name = r.queue_name
+    cross join lateral (values
+        ('concurrency of a queue', r.place, q.concurrency),
+        ('concurrency of a partition key', case when r.partition_key is not null then r.key_place end, q.partition_concurrency),
+        ('concurrency in a process', case when r.executor_id is not null then r.worker_place end, q.worker_concurrency),
+        ('one at a time', case when r.is_serial then r.serial_place end, 1)
+    ) f (invariant, place, allowed)
+    where f.place > f.allowed and r.started_at > q.updated_at;
+
+    return query
+    select 'deduplication ids are let go', w.workflow_id::text, format('it is %s and still holds %s', w.status, w.deduplication_id)
+    from pyengine.workflows w
+    where w.deduplication_id is not null and w.finished_at is not null;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._verify_limits() IS 'Violations of the limits of queues.';
+
+
+CREATE FUNCTION pyengine._verify_owners(row_limit integer) RETURNS SETOF pyengine.violation
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_is_served boolean := pyengine._is_served();
+begin
+    return query
+    select 'no orphans', w.workflow_id::text, format('it is owned by executor %s, whose work is given back already', w.executor_id)
+    from pyengine.workflows w
+    left join pyengine.executors e on e.executor_id = w.executor_id
+    where w.status = 'PENDING' and w.executor_id is not null
+        and (e.executor_id is null or e.work_is_returned
+            or (v_is_served and e.finished_at < v_now - interval '1 minute'));
+
+    return query
+    select 'dead processes are noticed', null::text, format('executor %s has been silent since %s', e.executor_id, e.heartbeat_at)
+    from pyengine.executors e
+    where v_is_served and e.finished_at is null and not e.work_is_returned
+        and greatest(e.heartbeat_at, pg_postmaster_start_time()) + e.lease_duration < v_now - interval '10 seconds';
+
+    return query
+    select 'one owner', min(w.workflow_id), format('executors %s run under one lease', array_agg(distinct w.executor_id))
+    from pyengine.workflows w
+    where w.status = 'PENDING' and w.executor_id is not null
+    group by w.lease_token
+    having count(distinct w.executor_id) > 1;
+
+    return query
+    select 'who hibernates waits for something', w.workflow_id::text, 'nothing will ever wake it'
+    from (
+        select o.workflow_id
+        from pyengine.workflows o
+        where o.status = 'PENDING' and o.executor_id is null
+        limit _verify_owners.row_limit
+    ) w
+    where not exists (select 1 from pyengine.hibernations h where h.workflow_id = w.workflow_id);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._verify_owners(row_limit integer) IS 'Violations of ownership.';
+
+
+CREATE FUNCTION pyengine._verify_parts(sample_pages integer) RETURNS SETOF pyengine.violation
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+begin
+    return query
+    select distinct 'retention is whole', p.workflow_id, format('it does not exist and has %s', p.part)
+    from (
+        select s.workflow_id::text, 'steps' as part
+        from pyengine.steps s tablesample system (pyengine._sample_percent('steps', _verify_parts.sample_pages))
+        union all
+        select m.destination_id, 'messages'
+        from pyengine.messages m tablesample system (pyengine._sample_percent('messages', _verify_parts.sample_pages))
+        union all
+        select k.destination_id, 'keys of messages'
+        from pyengine.message_keys k tablesample system (pyengine._sample_percent('message_keys', _verify_parts.sample_pages))
+        union all
+        select e.workflow_id, 'events'
+        from pyengine.events e tablesample system (pyengine._sample_percent('events', _verify_parts.sample_pages))
+        union all
+        select h.workflow_id, 'a history of events'
+        from pyengine.event_history h tablesample system (pyengine._sample_percent('event_history', _verify_parts.sample_pages))
+        union all
+        select s.workflow_id, 'streams'
+        from pyengine.streams s tablesample system (pyengine._sample_percent('streams', _verify_parts.sample_pages))
+        union all
+        select h.workflow_id, 'hibernations'
+        from pyengine.hibernations h tablesample system (pyengine._sample_percent('hibernations', _verify_parts.sample_pages))
+    ) p
+    where not exists (select 1 from pyengine.workflows w where w.workflow_id = p.workflow_id);
+
+    return query
+    select 'streams have no gaps', s.workflow_id::text,
+        format('value %s of stream %s %s', s.position, s.key,
+            case when b.is_end then 'follows its end' else 'has no value before it' end)
+    from pyengine.streams s tablesample system (pyengine._sample_percent('streams', _verify_parts.sample_pages))
+    left join pyengine.streams b on b.workflow_id = s.workflow_id and b.key = s.key and b.position = s.position - 1
+    where s.position > 0 and b.is_end is distinct from false;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._verify_parts(sample_pages integer) IS 'Violations of wholeness.';
 
 
 CREATE FUNCTION pyengine._wait_deadline(workflow_id text, attempt integer, step_id integer, timeout_ms double precision) RETURNS double precision
@@ -4634,6 +4880,49 @@ $$;
 COMMENT ON FUNCTION pyengine.explain_workflow(workflow_id text) IS 'Why a workflow is where it is: a paragraph for people, and its facts for programs. Raises PE404. Role: observer.';
 
 
+CREATE FUNCTION pyengine.export_workflow(workflow_id text, with_children boolean DEFAULT false) RETURNS json
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_ids text[] := array[export_workflow.workflow_id];
+begin
+    if not exists (select 1 from pyengine.workflows w where w.workflow_id = export_workflow.workflow_id) then
+        raise exception using errcode = 'PE404',
+            message = format('there is no workflow %s to export', export_workflow.workflow_id),
+            detail = json_build_object('workflow_id', export_workflow.workflow_id)::text;
+    end if;
+    if export_workflow.with_children then
+        v_ids := pyengine._with_children(v_ids);
+    end if;
+    return json_build_object('format', 'pyengine workflows 1', 'workflows', (
+        select json_agg(json_build_object(
+            'workflow', row_to_json(w),
+            'steps', (
+                select coalesce(json_agg(s order by s.step_id), '[]') from pyengine.steps s where s.workflow_id = w.workflow_id),
+            'messages', (
+                select coalesce(json_agg(m order by m.message_id), '[]') from pyengine.messages m where m.destination_id = w.workflow_id),
+            'message_keys', (
+                select coalesce(json_agg(k), '[]') from pyengine.message_keys k where k.destination_id = w.workflow_id),
+            'events', (
+                select coalesce(json_agg(e), '[]') from pyengine.events e where e.workflow_id = w.workflow_id),
+            'event_history', (
+                select coalesce(json_agg(h), '[]') from pyengine.event_history h where h.workflow_id = w.workflow_id),
+            'streams', (
+                select coalesce(json_agg(x order by x.position), '[]') from pyengine.streams x where x.workflow_id = w.workflow_id)
+        ) order by w.created_at, w.workflow_id)
+        from pyengine.workflows w
+        where w.workflow_id = any (v_ids)
+    ));
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.export_workflow(workflow_id text, with_children boolean) IS 'A workflow (with_children also all that it started) with its steps, messages, events and streams as a json document. Raises PE404. Role: observer.';
+
+
 CREATE TABLE pyengine.events (
     workflow_id text NOT NULL COLLATE pg_catalog."C",
     key text NOT NULL COLLATE pg_catalog."C",
@@ -5000,6 +5289,53 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine.hibernate_workflow(workflow_id text, lease_token uuid, timer_step_id integer, waits json) IS 'Gives up the run of a workflow that waits, until its timer or one of the waits is due; false when it has to go on waiting itself. Raises PE001, PE002 or PE400. Role: worker.';
+
+
+CREATE FUNCTION pyengine.import_workflow(document json, is_active boolean DEFAULT false) RETURNS SETOF text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_part json;
+    v_row pyengine.workflows;
+begin
+    if json_typeof(import_workflow.document) is distinct from 'object'
+        or import_workflow.document ->> 'format' is distinct from 'pyengine workflows 1' then
+        raise exception using errcode = 'PE400',
+            message = 'the document is no export of workflows that this version can read: its format must be "pyengine workflows 1"';
+    end if;
+    for v_part in select e.value from json_array_elements(import_workflow.document -> 'workflows') e loop
+        v_row := json_populate_record(null::pyengine.workflows, v_part -> 'workflow');
+        v_row.lease_token := null;
+        v_row.executor_id := null;
+        v_row.request_token := null;
+        v_row.start_token := null;
+        if v_row.finished_at is null and not import_workflow.is_active then
+            v_row.status := 'CANCELLED';
+            v_row.finished_at := v_now;
+            v_row.deduplication_id := null;
+            v_row.delayed_until := null;
+        elsif v_row.status = 'PENDING' then
+            v_row.status := 'ENQUEUED';
+        end if;
+        insert into pyengine.workflows select (v_row).* on conflict on constraint workflows_pkey do nothing;
+        if not found then
+            raise exception using errcode = 'PE409',
+                message = format('workflow %s exists: nothing was imported', v_row.workflow_id),
+                detail = json_build_object('workflow_id', v_row.workflow_id)::text;
+        end if;
+        perform pyengine._import_parts(v_part);
+        if v_row.status = 'ENQUEUED' then
+            perform pyengine._wake(array[pyengine.wait_key('work', coalesce(v_row.queue_name, ''))]);
+        end if;
+        return next v_row.workflow_id;
+    end loop;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.import_workflow(document json, is_active boolean) IS 'Stores exported workflows under their ids; what had not ended is cancelled, or with is_active enqueued again. Returns the ids. Raises PE400 or PE409. Role: admin.';
 
 
 CREATE FUNCTION pyengine.leave_executor(executor_id bigint) RETURNS integer
@@ -6531,6 +6867,24 @@ $$;
 COMMENT ON FUNCTION pyengine.update_workflow_attributes(workflow_id text, attributes jsonb, merge boolean) IS 'Replaces or merges the attributes of a workflow. Role: client.';
 
 
+CREATE FUNCTION pyengine.verify(deep boolean DEFAULT false) RETURNS SETOF pyengine.violation
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_pages int := case when not verify.deep then 512 end;
+begin
+    return query select v.* from pyengine._verify_owners(case when not verify.deep then 20000 end) v;
+    return query select v.* from pyengine._verify_limits() v;
+    return query select v.* from pyengine._verify_ends(v_pages) v;
+    return query select v.* from pyengine._verify_parts(v_pages) v;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.verify(deep boolean) IS 'The invariants that are broken, one row each; none when all is well. A sample of what has ended, or with deep all of it. Role: observer.';
+
+
 CREATE FUNCTION pyengine.wait_key(kind text, id text, name text DEFAULT ''::text) RETURNS bigint
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -7076,10 +7430,16 @@ REVOKE ALL ON FUNCTION pyengine._hold_lease(workflow_id text, lease_token uuid) 
 REVOKE ALL ON FUNCTION pyengine._hold_sources(workflow_id text, waits json) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._import_parts(document json) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._is_expired(policy pyengine.retention_policies, status text, application_name text, created_at timestamp with time zone, finished_at timestamp with time zone, at timestamp with time zone) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._is_partitioned(queue pyengine.queues) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._is_served() FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._is_too_deep(payload json) FROM PUBLIC;
@@ -7208,6 +7568,9 @@ REVOKE ALL ON FUNCTION pyengine._running_in(executor_id bigint, queue_name text,
 REVOKE ALL ON FUNCTION pyengine._running_of_queue(queue_name text) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._sample_percent(table_name text, sample_pages integer) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._session_is_gone(session_pid integer, session_at timestamp with time zone) FROM PUBLIC;
 
 
@@ -7233,6 +7596,18 @@ REVOKE ALL ON FUNCTION pyengine._step_requests(requests json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._updates(on_conflict text, application_name text, application_version text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._verify_ends(sample_pages integer) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._verify_limits() FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._verify_owners(row_limit integer) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._verify_parts(sample_pages integer) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._wait_deadline(workflow_id text, attempt integer, step_id integer, timeout_ms double precision) FROM PUBLIC;
@@ -7322,6 +7697,9 @@ REVOKE ALL ON FUNCTION pyengine.enqueue_workflows(requests json) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine.explain_workflow(workflow_id text) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.export_workflow(workflow_id text, with_children boolean) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.find_event(workflow_id text, key text, channel text) FROM PUBLIC;
 
 
@@ -7359,6 +7737,9 @@ REVOKE ALL ON FUNCTION pyengine.grant_role(role_name text, engine_role text) FRO
 
 
 REVOKE ALL ON FUNCTION pyengine.hibernate_workflow(workflow_id text, lease_token uuid, timer_step_id integer, waits json) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.import_workflow(document json, is_active boolean) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.leave_executor(executor_id bigint) FROM PUBLIC;
@@ -7485,6 +7866,9 @@ REVOKE ALL ON FUNCTION pyengine.tick_executor(executor_id bigint, session_pid in
 
 
 REVOKE ALL ON FUNCTION pyengine.update_workflow_attributes(workflow_id text, attributes jsonb, merge boolean) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.verify(deep boolean) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.wait_key(kind text, id text, name text) FROM PUBLIC;
