@@ -21,6 +21,7 @@ from pyengine.identity import DBOSContextEnsure, DBOSContextSetAuth
 from pyengine.messaging import SendMessage
 from pyengine.queues import Queue
 from pyengine.reservations import StepReservation
+from pyengine.schedules import ScheduleInput, WorkflowSchedule
 from pyengine.serialization import (
     DBOSPortableJSONSerializer,
     PortableWorkflowError,
@@ -49,6 +50,7 @@ __all__ = [
     "EnqueueOptions",
     "PortableWorkflowError",
     "Queue",
+    "ScheduleInput",
     "SendMessage",
     "Serializer",
     "SetEnqueueOptions",
@@ -62,6 +64,7 @@ __all__ = [
     "WorkflowHandle",
     "WorkflowHandleAsync",
     "WorkflowIDReusePolicy",
+    "WorkflowSchedule",
     "WorkflowSerializationFormat",
     "WorkflowStatus",
     "WorkflowStatusString",

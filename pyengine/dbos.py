@@ -27,6 +27,7 @@ from pyengine.patching import Patching
 from pyengine.publishing import Publishing
 from pyengine.queueing import Queueing
 from pyengine.reservations import StepReservation, as_coroutine, run_plainly, spec_of
+from pyengine.scheduling import Scheduling
 from pyengine.schema import EngineRole
 from pyengine.statements import sql_step
 from pyengine.steering import Steering
@@ -137,6 +138,7 @@ class DBOS(
     Patching,
     Publishing,
     Queueing,
+    Scheduling,
     Steering,
     Versions,
     metaclass=_Properties,

@@ -19,8 +19,10 @@ from pyengine.database.rows import VersionRow
 from pyengine.errors import DBOSException, DBOSInitializationError
 from pyengine.execution import Runtime
 from pyengine.flows.workflows import Application
+from pyengine.queue_limits import INTERNAL_QUEUE
 from pyengine.queues import declared
 from pyengine.registry import registry
+from pyengine.schedules import register_declared
 from pyengine.schema import EngineRole
 
 _logger = logging.getLogger("pyengine")
@@ -100,6 +102,7 @@ def _prepare_engine(settings: Settings, runtime: Runtime) -> None:
         runtime.engine.gateway.run(calls.set_max_payload_bytes(max_payload_bytes=size))
     _register_version(runtime)
     declared.register_all(runtime)
+    register_declared(runtime)
 
 
 def _register_version(runtime: Runtime) -> None:
@@ -147,7 +150,7 @@ def listen_queues(names: Sequence[str]) -> None:
     """See `DBOS.listen_queues`."""
     if find_runtime() is not None or _Process.queue_names is not None:
         raise DBOSException("DBOS.listen_queues must be called once, before DBOS.launch")
-    _Process.queue_names = tuple(names)
+    _Process.queue_names = (*names, INTERNAL_QUEUE)
 
 
 def reset(url: str | None, schema: str | None, *, truncate: bool) -> None:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+# Where the engine itself enqueues; no application can register it, and every process serves it.
+INTERNAL_QUEUE = "_pyengine_schedules"
+
 
 class QueueRateLimit(TypedDict):
     """At most `limit` starts in any window of `period` seconds."""

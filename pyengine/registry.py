@@ -24,6 +24,18 @@ MethodKind = Literal["function", "instance", "class", "static"]
 TEMPORARY_PREFIX = "<temp>."
 
 
+@dataclass(frozen=True, slots=True)
+class DeclaredSchedule:
+    """When a workflow is to be started, as its decorator says."""
+
+    cron: str
+    cron_timezone: str | None
+    queue_name: str | None
+    catch_up: str
+    overlap: str
+    grace_seconds: float
+
+
 @dataclass(slots=True)
 class RegisteredWorkflow:
     """A workflow function. `class_name` and `kind` are filled in when its class is decorated."""
@@ -36,6 +48,7 @@ class RegisteredWorkflow:
     kind: MethodKind = "function"
     class_name: str | None = None
     owner: type | None = None
+    schedule: DeclaredSchedule | None = None
     is_step: bool = False
     required_roles: Sequence[str] | None = None
     default_roles: Sequence[str] = ()
@@ -173,6 +186,10 @@ class Registry:
     def function_keys(self) -> list[str]:
         """The keys of all workflow functions that this process can run, as `pyengine.function_key` makes them."""
         return sorted(self._keys())
+
+    def scheduled(self) -> list[RegisteredWorkflow]:
+        """The workflow functions that a decorator schedules."""
+        return [each for each in self._workflows.values() if each.schedule is not None]
 
     def application_version(self, application_name: str) -> str:
         """A hash of the sources of all workflow functions: changed code is another version."""

@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from types import ModuleType
 from typing import Any, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -23,6 +23,7 @@ from pyengine.database import (
     message_calls,
     queue_calls,
     rows,
+    schedule_calls,
     steering_calls,
     upkeep_calls,
     version_calls,
@@ -38,6 +39,7 @@ MODULES: Sequence[ModuleType] = (
     insight_calls,
     queue_calls,
     message_calls,
+    schedule_calls,
     steering_calls,
     upkeep_calls,
     version_calls,
@@ -74,7 +76,14 @@ COLUMN_TYPES: Mapping[Any, set[str]] = {
     Any: {"json", "jsonb"},
 }
 
-EXAMPLES: Mapping[Any, Any] = {str: "x", int: 1, float: 1.0, bool: True, timedelta: timedelta(1)}
+EXAMPLES: Mapping[Any, Any] = {
+    str: "x",
+    int: 1,
+    float: 1.0,
+    bool: True,
+    timedelta: timedelta(1),
+    datetime: datetime(2026, 1, 1, tzinfo=timezone.utc),
+}
 
 
 def example_of(hint: Any) -> Any:

@@ -162,6 +162,7 @@ class TickResult:
     claimable: bool
     has_chores: bool
     running_workflows: int | None
+    has_due_schedules: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +273,64 @@ class VersionRow:
     is_pinned: bool
     version_timestamp: datetime
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleRow:
+    """One schedule as it is stored, without its plan."""
+
+    schedule_name: str
+    schedule_id: UUID
+    application_name: str | None
+    workflow_name: str
+    workflow_class_name: str | None
+    schedule: str
+    cron_timezone: str | None
+    status: str
+    queue_name: str | None
+    context: str | None
+    serialization: str
+    catch_up: str
+    overlap: str
+    grace: timedelta
+    next_due_at: datetime | None
+    error: str | None
+    last_fired_at: datetime | None
+    last_missed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulePlan:
+    """A schedule whose next ticks this process is to compute."""
+
+    schedule_name: str
+    revision: int
+    schedule: str
+    cron_timezone: str | None
+    catch_up: str
+    planned_until: datetime
+    plan_from: datetime
+    planned_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledStart:
+    """The workflow that a tick started, or the code of the refusal."""
+
+    tick: str
+    workflow_id: str | None
+    refusal: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleTick:
+    """A tick that was fired."""
+
+    schedule_name: str
+    tick_at: datetime
+    fired_at: datetime
+    outcome: str
+    workflow_id: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from pyengine.runtime.hibernation import Hibernation
 from pyengine.runtime.listener import Listener
 from pyengine.runtime.local import LocalRuns
 from pyengine.runtime.maintenance import Maintenance
+from pyengine.runtime.scheduler import Scheduler
 from pyengine.runtime.sessions import Sessions
 from pyengine.runtime.threads import BackgroundLoop, ThreadPool
 from pyengine.runtime.upkeep import Upkeep
@@ -88,6 +89,7 @@ class Engine:
             notified=self._notified,
             connected=self.look_again,
         )
+        self._scheduler = Scheduler(self.gateway)
         self._maintenance = Maintenance(
             self.gateway,
             lease_seconds=options.lease_seconds,
@@ -96,6 +98,7 @@ class Engine:
             register=self._register,
             work_found=self._wake_dispatcher,
             upkeep=Upkeep(self.gateway, self.runs),
+            schedules_due=self._scheduler.wake,
         )
         self._dispatcher = Dispatcher(
             self.gateway,
@@ -126,6 +129,7 @@ class Engine:
         self.waits.start()
         self._maintenance.start()
         self._dispatcher.start()
+        self._scheduler.start()
 
     def connect(self) -> None:
         """Make sure that the database can be reached now. Raises psycopg.Error when it can't."""
@@ -139,6 +143,7 @@ class Engine:
 
     def destroy(self, timeout: float) -> None:
         """Claim no more, wait up to `timeout` seconds for the runs, give the rest back, and close everything."""
+        self._scheduler.stop()
         self._dispatcher.stop()
         deadline = time.monotonic() + timeout
         while len(self.runs) and time.monotonic() < deadline:
@@ -178,6 +183,11 @@ class Engine:
         self.waits.wake_all()
         self._dispatcher.wake()
         self._maintenance.hurry()
+        self._scheduler.wake()
+
+    def schedules_changed(self) -> None:
+        """A schedule was created, changed or resumed: let its ticks be computed at once."""
+        self._scheduler.wake()
 
     def functions_changed(self) -> None:
         """A function was registered after launch: let this process be given its workflows too."""

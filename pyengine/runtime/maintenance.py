@@ -31,6 +31,7 @@ class Maintenance:
         register: Callable[[], None],
         work_found: Callable[[], None],
         upkeep: Upkeep,
+        schedules_due: Callable[[], None],
     ) -> None:
         self._gateway = gateway
         self._upkeep = upkeep
@@ -41,6 +42,7 @@ class Maintenance:
         self._session_pid = session_pid
         self._register = register
         self._work_found = work_found
+        self._schedules_due = schedules_due
         self._sure_until = self._registered_at = time.monotonic()
         self._hurry = threading.Event()
         self._stopping = False
@@ -110,3 +112,5 @@ class Maintenance:
         if result.claimable or result.requeued_workflows:
             self._work_found()
         self._upkeep.after(result, executor_id)
+        if result.has_due_schedules:
+            self._schedules_due()

@@ -20,6 +20,7 @@ import pytest
 
 from pyengine import DBOS, SetWorkflowID
 from pyengine.registry import registry
+from pyengine.testing import Clock
 from tests.workflows.support import launched, steps_of, wait_until
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -383,3 +384,28 @@ def test_the_test_fixture(load: Load, engine_url: str, monkeypatch: pytest.Monke
         next(steps)
         example.test_workflow(None)
         assert next(steps, "over") == "over"
+
+
+def test_scheduled_workflows_start_by_the_clock(
+    load: Load, engine_url: str, dbos: type[DBOS], database: Connection
+) -> None:
+    """The overview's daily backup and its health check every 15 minutes."""
+    with Clock(engine_url, allow=True) as clock:
+        load(
+            "overview_scheduled",
+            perform_backup=lambda: None,
+            check_system_health=lambda: "healthy",
+        )
+        wait_until(database, "count(next_due_at) = 2 from pyengine.schedules")
+        to_two = "select extract(epoch from date_trunc('day', pyengine.now()) + interval '26 h' - pyengine.now())"
+        ((seconds,),) = database.execute(to_two).fetchall()
+        clock.advance(float(seconds))
+        wait_until(database, "count(*) = 2 from pyengine.workflows where finished_at is not null")
+        clock.advance(15 * 60)
+        wait_until(database, "count(*) = 3 from pyengine.workflows where finished_at is not null")
+
+    (backup,) = DBOS.list_workflows(schedule_name="daily_backup")
+    checks = DBOS.list_workflows(schedule_name="health_check")
+    assert (backup.workflow_id[-14:], backup.output) == ("02:00:00+00:00", "backup_completed")
+    assert [check.workflow_id[-14:] for check in checks] == ["02:00:00+00:00", "02:15:00+00:00"]
+    assert {check.output for check in checks} == {"healthy"}

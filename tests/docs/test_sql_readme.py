@@ -154,3 +154,18 @@ def test_every_kind_of_wait_is_listed() -> None:
     assert set(re.findall(r"wait_key\('(\w+)'", section("## Waking up"))) == set(
         re.findall(r"wait_key\('(\w+)'", sources)
     )
+
+
+def test_the_example_of_a_schedule_creates_uses_and_deletes_it(
+    server: embedded.Server, sql: psycopg.Connection[Any], engine_url: str
+) -> None:
+    (example,) = examples("## Schedules")
+
+    printed = psql(server, engine_url, example).splitlines()
+
+    assert printed[0] == "nightly|ACTIVE|0 2 * * *|Europe/Berlin"
+    assert printed[1].startswith("sched-nightly-trigger-")
+    assert printed[2].split("|")[1] == "sched-nightly-2026-01-30T02:00:00+01:00"
+    assert printed[5].startswith("nightly|PAUSED|")
+    query = "select count(*), count(distinct application_name) from pyengine.workflows"
+    assert sql.execute(query).fetchall() == [(3, 1)]

@@ -3,6 +3,7 @@
 --
 -- What hibernates and is due before the next tick counts as work: a process that went to sleep before another one put
 -- it there looks at the timers again.
+-- A schedule that is due is left to the executor that planned it for a quarter of a second: that one wakes up for it.
 --
 -- The commit need not be waited for: a tick that is lost in a crash of the server is repeated a second later.
 create or replace function pyengine.tick_executor(
@@ -79,8 +80,22 @@ begin
         or exists (select 1 from pyengine.workflows w where w.status = 'DELAYED' and w.delayed_until <= v_now)
     );
     v_result.has_chores := pyengine._has_chores();
+    v_result.has_due_schedules := v_result.is_alive and (
+        exists (
+            select 1
+            from pyengine.schedules s
+            where s.status = 'ACTIVE' and s.next_due_at <= v_now - interval '250 milliseconds'
+                and pyengine._may_fire(v_executor, s.application_name, s.workflow_name, s.workflow_class_name)
+        )
+        or exists (
+            select 1
+            from pyengine.schedules s
+            where s.status = 'ACTIVE' and s.plan_at <= v_now
+                and (s.application_name is null or s.application_name = v_executor.application_name)
+        )
+    );
     return next v_result;
 end
 $$;
 
-comment on function pyengine.tick_executor is 'One maintenance tick of a process: heartbeat, reaping of dead executors, whether there is work to claim, and whether run_chores has something to do. Role: worker.';
+comment on function pyengine.tick_executor is 'One maintenance tick of a process: heartbeat, reaping of dead executors, and whether there is work to claim, a schedule to fire or to plan, or something to do for run_chores. Role: worker.';
