@@ -224,6 +224,31 @@ CREATE TYPE pyengine.run_lease AS (
 COMMENT ON TYPE pyengine.run_lease IS 'A run by its workflow and lease.';
 
 
+CREATE TYPE pyengine.schedule_plan AS (
+	schedule_name text,
+	revision integer,
+	schedule text,
+	cron_timezone text,
+	catch_up text,
+	planned_until timestamp with time zone,
+	plan_from timestamp with time zone,
+	planned_at timestamp with time zone
+);
+
+
+COMMENT ON TYPE pyengine.schedule_plan IS 'A schedule whose next ticks are to be computed: those after plan_from, at planned_at by the engine''s clock.';
+
+
+CREATE TYPE pyengine.scheduled_start AS (
+	tick text,
+	workflow_id text,
+	refusal text
+);
+
+
+COMMENT ON TYPE pyengine.scheduled_start IS 'The workflow that a tick of a schedule started, or the code of the refusal.';
+
+
 CREATE TYPE pyengine.start_answer AS (
 	item integer,
 	refusal text,
@@ -288,7 +313,8 @@ CREATE TYPE pyengine.tick_result AS (
 	requeued_workflows integer,
 	claimable boolean,
 	has_chores boolean,
-	running_workflows integer
+	running_workflows integer,
+	has_due_schedules boolean
 );
 
 
@@ -878,6 +904,170 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._check_queue_name(queue_name text) IS 'Raises PE400 for a name that a queue can''t have.';
+
+
+CREATE TABLE pyengine.schedules (
+    schedule_name text NOT NULL COLLATE pg_catalog."C",
+    schedule_id uuid NOT NULL,
+    application_name text,
+    workflow_name text NOT NULL,
+    workflow_class_name text,
+    schedule text NOT NULL,
+    cron_timezone text,
+    status text DEFAULT 'ACTIVE'::text NOT NULL,
+    queue_name text,
+    context json,
+    serialization text NOT NULL,
+    second_argument text NOT NULL,
+    max_attempts integer,
+    catch_up text NOT NULL,
+    overlap text NOT NULL,
+    grace interval NOT NULL,
+    revision integer DEFAULT 1 NOT NULL,
+    upcoming text[] DEFAULT '{}'::text[] NOT NULL,
+    next_due_at timestamp with time zone,
+    planned_until timestamp with time zone NOT NULL,
+    plan_at timestamp with time zone,
+    planner_id bigint,
+    error text,
+    last_fired_at timestamp with time zone,
+    last_missed_at timestamp with time zone,
+    ticks_known_from timestamp with time zone,
+    created_at timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT schedules_catch_up_valid CHECK ((catch_up = ANY (ARRAY['skip'::text, 'last'::text, 'all'::text]))),
+    CONSTRAINT schedules_grace_not_negative CHECK ((grace >= '00:00:00'::interval)),
+    CONSTRAINT schedules_overlap_valid CHECK ((overlap = ANY (ARRAY['allow'::text, 'skip'::text, 'queue'::text]))),
+    CONSTRAINT schedules_second_argument_valid CHECK ((second_argument = ANY (ARRAY['context'::text, 'actual_time'::text]))),
+    CONSTRAINT schedules_serialization_valid CHECK ((serialization = ANY (ARRAY['json'::text, 'portable_json'::text]))),
+    CONSTRAINT schedules_status_valid CHECK ((status = ANY (ARRAY['ACTIVE'::text, 'PAUSED'::text])))
+)
+WITH (fillfactor='50');
+
+
+COMMENT ON TABLE pyengine.schedules IS 'Schedules: which workflow starts at which times.';
+
+
+COMMENT ON COLUMN pyengine.schedules.schedule IS 'The cron expression: minute hour day month weekday, or with seconds before them.';
+
+
+COMMENT ON COLUMN pyengine.schedules.cron_timezone IS 'IANA name of the time zone of the expression; null is UTC.';
+
+
+COMMENT ON COLUMN pyengine.schedules.context IS 'The second argument of the workflow, where second_argument is context.';
+
+
+COMMENT ON COLUMN pyengine.schedules.second_argument IS 'What the workflow gets after the time of the tick: its context, or the time at which it was started.';
+
+
+COMMENT ON COLUMN pyengine.schedules.catch_up IS 'What happens to ticks that nobody fired in time: they are skipped, the last one runs, or all run.';
+
+
+COMMENT ON COLUMN pyengine.schedules.overlap IS 'What happens to a tick while a workflow of the schedule is active: both run, the tick is skipped, or it waits.';
+
+
+COMMENT ON COLUMN pyengine.schedules.grace IS 'How late a tick may be fired before it counts as missed.';
+
+
+COMMENT ON COLUMN pyengine.schedules.revision IS 'Raised when the times change, so that no plan for earlier times is stored.';
+
+
+COMMENT ON COLUMN pyengine.schedules.upcoming IS 'The next ticks in ISO 8601 with the offset of the time zone.';
+
+
+COMMENT ON COLUMN pyengine.schedules.next_due_at IS 'The first of them; null when there is none or the plan must go on first.';
+
+
+COMMENT ON COLUMN pyengine.schedules.planned_until IS 'Up to when upcoming is complete; infinity when no tick will come any more.';
+
+
+COMMENT ON COLUMN pyengine.schedules.plan_at IS 'When its next ticks are to be computed; later than needed while somebody is at it, or after it failed.';
+
+
+COMMENT ON COLUMN pyengine.schedules.planner_id IS 'The executor that planned it last; it wakes up for its ticks.';
+
+
+COMMENT ON COLUMN pyengine.schedules.error IS 'Why its ticks can''t be computed.';
+
+
+COMMENT ON COLUMN pyengine.schedules.last_missed_at IS 'The last tick that is known to be skipped because nobody fired it in time.';
+
+
+COMMENT ON COLUMN pyengine.schedules.ticks_known_from IS 'Up to here rows of schedule_ticks were removed, so nobody knows what was fired.';
+
+
+CREATE FUNCTION pyengine._check_schedule(schedule pyengine.schedules) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    v_new pyengine.schedules := _check_schedule.schedule;
+    v_wrong text;
+begin
+    v_wrong := case
+        when btrim(coalesce(v_new.schedule_name, '')) = '' or octet_length(v_new.schedule_name) > 255
+            then 'schedule_name must have 1 to 255 bytes and not be blank'
+        when btrim(coalesce(v_new.workflow_name, '')) = '' or octet_length(v_new.workflow_name) > 512
+            then 'workflow_name must have 1 to 512 bytes and not be blank'
+        when v_new.schedule is null or octet_length(v_new.schedule) > 255
+            or (cardinality(regexp_split_to_array(btrim(v_new.schedule), '\s+')) not in (5, 6)
+                and v_new.schedule !~ '^@[a-z]+$')
+            or v_new.schedule !~ '^[-@0-9A-Za-z*/,#?\s]+$'
+            then format('schedule is %L: it must be a cron expression of 5 fields (minute hour day month weekday), '
+                'or of 6 with the seconds first', v_new.schedule)
+        when v_new.catch_up not in ('skip', 'last', 'all')
+            then format('catch_up is %L: use skip, last or all', v_new.catch_up)
+        when v_new.overlap not in ('allow', 'skip', 'queue')
+            then format('overlap is %L: use allow, skip or queue', v_new.overlap)
+        when v_new.serialization not in ('json', 'portable_json')
+            then format('serialization is %L: use json or portable_json', v_new.serialization)
+        when v_new.second_argument not in ('context', 'actual_time')
+            then format('second_argument is %L: use context or actual_time', v_new.second_argument)
+        when v_new.grace < interval '0' then 'grace_seconds must not be negative'
+        when v_new.max_attempts < 1 then 'max_attempts must be at least 1'
+    end;
+    if v_wrong is not null then
+        raise exception using errcode = 'PE400', message = v_wrong;
+    elsif octet_length(v_new.context::text) > pyengine._payload_limit() then
+        raise exception using errcode = 'PE413',
+            message = format('the context of schedule %s takes %s bytes, more than the limit of %s bytes (max_payload_bytes)',
+                v_new.schedule_name, octet_length(v_new.context::text), pyengine._payload_limit());
+    elsif v_new.queue_name is not null and not starts_with(v_new.queue_name, '_pyengine_')
+        and not exists (select 1 from pyengine.queues q where q.queue_name = v_new.queue_name) then
+        raise exception using errcode = 'PE404',
+            message = format('there is no queue %s: register it before schedule %s uses it',
+                v_new.queue_name, v_new.schedule_name);
+    elsif v_new.cron_timezone is not null
+        and not exists (select 1 from pyengine.schedules s where s.cron_timezone = v_new.cron_timezone)
+        and not exists (select 1 from pg_timezone_names n where n.name = v_new.cron_timezone) then
+        raise exception using errcode = 'PE400',
+            message = format('cron_timezone is %L: use an IANA name such as Europe/Berlin', v_new.cron_timezone);
+    end if;
+end
+$_$;
+
+
+COMMENT ON FUNCTION pyengine._check_schedule(schedule pyengine.schedules) IS 'Raises PE400, PE404 or PE413 for what can''t be a schedule.';
+
+
+CREATE FUNCTION pyengine._check_ticks(ticks text[]) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    if exists (
+        select 1 from unnest(_check_ticks.ticks) t (tick)
+        where t.tick is null
+            or t.tick !~ '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?[+-]\d\d:\d\d(:\d\d)?$'
+    ) then
+        raise exception using errcode = 'PE400',
+            message = 'ticks must be times in ISO 8601 with an offset, such as 2026-01-31T02:00:00+01:00';
+    end if;
+end
+$_$;
+
+
+COMMENT ON FUNCTION pyengine._check_ticks(ticks text[]) IS 'Raises PE400 for ticks that are not times with an offset.';
 
 
 CREATE TABLE pyengine.executors (
@@ -1866,6 +2056,28 @@ $$;
 COMMENT ON FUNCTION pyengine._find_receipt(workflow_id text, step_id integer) IS 'The outcome of a durable wait, if it is recorded already.';
 
 
+CREATE FUNCTION pyengine._find_schedule(schedule_name text) RETURNS pyengine.schedules
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_schedule pyengine.schedules;
+begin
+    select s.* into v_schedule from pyengine.schedules s where s.schedule_name = _find_schedule.schedule_name;
+    if not found then
+        raise exception using errcode = 'PE404',
+            message = format('there is no schedule %s: create it first', _find_schedule.schedule_name);
+    end if;
+    return v_schedule;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._find_schedule(schedule_name text) IS 'A schedule; raises PE404 if there is none of that name.';
+
+
 CREATE FUNCTION pyengine._finish_batch(requests json) RETURNS SETOF pyengine.finish_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1956,6 +2168,117 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._finish_wait(workflow_id text, attempt integer, step_id integer, name text, serialization text, output json) IS 'Records what a durable wait came to, as a step.';
+
+
+CREATE FUNCTION pyengine._fire_schedule(schedule pyengine.schedules) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_schedule pyengine.schedules := _fire_schedule.schedule;
+    v_now timestamptz := pyengine.now();
+    v_missed text[] := array(
+        select u.tick from unnest(v_schedule.upcoming) u (tick)
+        where u.tick::timestamptz < v_now - v_schedule.grace order by u.tick::timestamptz);
+    v_due text[] := array(
+        select u.tick from unnest(v_schedule.upcoming) u (tick)
+        where u.tick::timestamptz between v_now - v_schedule.grace and v_now order by u.tick::timestamptz);
+    v_rest text[] := array(
+        select u.tick from unnest(v_schedule.upcoming) u (tick)
+        where u.tick::timestamptz > v_now order by u.tick::timestamptz);
+    v_last text := v_missed[cardinality(v_missed)];
+    v_is_held boolean := false;
+    v_started text[];
+begin
+    if v_schedule.catch_up = 'all' then
+        v_due := v_missed || v_due;
+        v_last := null;
+    elsif v_schedule.catch_up = 'last' and v_last is not null and v_due = '{}' then
+        v_is_held := v_schedule.planned_until < v_now;
+        v_due := array[v_last];
+        v_last := v_missed[cardinality(v_missed) - 1];
+    end if;
+    if v_is_held then
+        v_rest := v_due;
+        v_due := '{}';
+    else
+        v_rest := v_due[101:] || v_rest;
+        v_due := v_due[1:100];
+    end if;
+
+    v_started := pyengine._fire_ticks(v_schedule, v_due, true);
+    update pyengine.schedules s
+    set upcoming = v_rest,
+        next_due_at = case when not v_is_held then v_rest[1]::timestamptz end,
+        plan_at = case when s.error is not null then s.plan_at
+            when v_is_held then v_now
+            else pyengine._plan_at(cardinality(v_rest), s.planned_until, v_now) end,
+        last_fired_at = coalesce(v_due[cardinality(v_due)]::timestamptz, s.last_fired_at),
+        last_missed_at = coalesce(v_last::timestamptz, s.last_missed_at)
+    where s.schedule_name = v_schedule.schedule_name;
+    return cardinality(v_started);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._fire_schedule(schedule pyengine.schedules) IS 'Fires what is due of a schedule; returns how many workflows were started.';
+
+
+CREATE FUNCTION pyengine._fire_ticks(schedule pyengine.schedules, ticks text[], heeds_overlap boolean) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_name text := (_fire_ticks.schedule).schedule_name;
+    v_new text[];
+    v_started text[];
+begin
+    with fired as (
+        insert into pyengine.schedule_ticks (schedule_name, tick_at, fired_at, outcome)
+        select v_name, t.tick::timestamptz, pyengine.now(), 'overlapped'
+        from unnest(_fire_ticks.ticks) t (tick)
+        order by 2
+        on conflict on constraint schedule_ticks_pkey do nothing
+        returning tick_at
+    )
+    select array_agg(t.tick order by f.tick_at)
+    into v_new
+    from fired f
+    join unnest(_fire_ticks.ticks) t (tick) on t.tick::timestamptz = f.tick_at;
+
+    if _fire_ticks.heeds_overlap and (_fire_ticks.schedule).overlap = 'skip' then
+        v_new := case when not exists (
+            select 1 from pyengine.workflows w
+            where w.schedule_name = v_name and w.status in ('ENQUEUED', 'DELAYED', 'PENDING')
+        ) then v_new[1:1] end;
+    end if;
+    if v_new is null then
+        return '{}'::text[];
+    end if;
+
+    with started as (
+        select s.* from pyengine._start_scheduled(_fire_ticks.schedule, v_new, 'sched-' || v_name || '-') s
+    ), noted as (
+        update pyengine.schedule_ticks t
+        set outcome = case when s.refusal is null then 'started' else 'refused' end,
+            workflow_id = case when s.refusal is null then s.workflow_id end
+        from started s
+        where t.schedule_name = v_name and t.tick_at = s.tick::timestamptz
+        returning t.tick_at, t.workflow_id
+    )
+    select coalesce(array_agg(n.workflow_id order by n.tick_at) filter (where n.workflow_id is not null), '{}')
+    into v_started
+    from noted n;
+    return v_started;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._fire_ticks(schedule pyengine.schedules, ticks text[], heeds_overlap boolean) IS 'Fires ticks of a schedule, each once; returns the ids of the started workflows.';
 
 
 CREATE FUNCTION pyengine._grant_functions(role_name text, engine_role text) RETURNS void
@@ -2530,6 +2853,17 @@ $$;
 COMMENT ON FUNCTION pyengine._may_authenticate() IS 'Whether the login may say on whose behalf a workflow runs.';
 
 
+CREATE FUNCTION pyengine._may_fire(executor pyengine.executors, application_name text, workflow_name text, workflow_class_name text) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$
+    select (application_name is null or application_name = (executor).application_name)
+        and pyengine.function_key(workflow_name, workflow_class_name) = any ((executor).functions)
+$$;
+
+
+COMMENT ON FUNCTION pyengine._may_fire(executor pyengine.executors, application_name text, workflow_name text, workflow_class_name text) IS 'Whether an executor may fire a schedule.';
+
+
 CREATE FUNCTION pyengine._may_run(executor pyengine.executors, application_name text, application_version text, version_is_pinned boolean, name text, class_name text, config_name text) RETURNS boolean
     LANGUAGE sql STABLE
     AS $$
@@ -2844,6 +3178,20 @@ $$;
 COMMENT ON FUNCTION pyengine._pick_from_queue(queue pyengine.queues, executor pyengine.executors, pick_limit integer, is_locked boolean) IS 'Chooses and locks the workflows of a queue that its limits allow to start now.';
 
 
+CREATE FUNCTION pyengine._plan_at(tick_count integer, planned_until timestamp with time zone, as_of timestamp with time zone) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    select case
+        when not pg_catalog.isfinite(planned_until) then null
+        when tick_count < 2 then as_of
+        when tick_count < 500 then planned_until - interval '30 seconds'
+    end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._plan_at(tick_count integer, planned_until timestamp with time zone, as_of timestamp with time zone) IS 'When the next ticks of a schedule are to be computed.';
+
+
 CREATE FUNCTION pyengine._prepare_enqueue(requests json) RETURNS integer[]
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2954,6 +3302,51 @@ $$;
 COMMENT ON FUNCTION pyengine._promote_delayed() IS 'Makes up to 1000 delayed workflows that are due claimable; returns how many.';
 
 
+CREATE FUNCTION pyengine._prune_ticks(schedule_name text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_kept_from timestamptz := (
+        select t.tick_at
+        from pyengine.schedule_ticks t
+        where t.schedule_name = _prune_ticks.schedule_name
+        order by t.tick_at desc
+        offset 999 limit 1
+    );
+    v_forgotten timestamptz;
+begin
+    if v_kept_from is null then
+        return;
+    end if;
+    with old as materialized (
+        select t.tick_at
+        from pyengine.schedule_ticks t
+        where t.schedule_name = _prune_ticks.schedule_name and t.tick_at < v_kept_from
+            and t.fired_at < pyengine.now() - interval '7 days'
+        order by t.tick_at
+        limit 1000
+    ), removed as (
+        delete from pyengine.schedule_ticks t
+        using old o
+        where t.schedule_name = _prune_ticks.schedule_name and t.tick_at = o.tick_at
+        returning t.tick_at
+    )
+    select max(r.tick_at) into v_forgotten from removed r;
+    if v_forgotten is not null then
+        update pyengine.schedules s
+        set ticks_known_from = greatest(s.ticks_known_from, v_forgotten)
+        where s.schedule_name = _prune_ticks.schedule_name;
+    end if;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._prune_ticks(schedule_name text) IS 'Forgets old ticks of a schedule, a bounded number.';
+
+
 CREATE FUNCTION pyengine._prune_workflows(policy pyengine.retention_policies, batch_limit integer) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3059,6 +3452,48 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._queue_room(queue pyengine.queues, executor pyengine.executors) IS 'How many workflows of a queue may start now in this executor.';
+
+
+CREATE FUNCTION pyengine._read_schedule(document json) RETURNS pyengine.schedules
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_new pyengine.schedules;
+    v_given record;
+begin
+    select r.*
+    into v_given
+    from json_to_record(_read_schedule.document) as r (
+        schedule_name text, application_name text, workflow_name text, workflow_class_name text, schedule text,
+        cron_timezone text, queue_name text, context json, serialization text, second_argument text, max_attempts int,
+        automatic_backfill boolean, catch_up text, overlap text, grace_seconds double precision
+    );
+    if v_given.automatic_backfill and v_given.catch_up <> 'all' then
+        raise exception using errcode = 'PE400',
+            message = format('automatic_backfill means catch_up all, and catch_up is %s: give one of them', v_given.catch_up);
+    end if;
+    v_new.schedule_name := v_given.schedule_name;
+    v_new.schedule_id := gen_random_uuid();
+    v_new.application_name := v_given.application_name;
+    v_new.workflow_name := v_given.workflow_name;
+    v_new.workflow_class_name := v_given.workflow_class_name;
+    v_new.schedule := v_given.schedule;
+    v_new.cron_timezone := v_given.cron_timezone;
+    v_new.overlap := coalesce(v_given.overlap, 'allow');
+    v_new.queue_name := coalesce(v_given.queue_name, case when v_new.overlap = 'queue' then '_pyengine_schedules' end);
+    v_new.context := v_given.context;
+    v_new.serialization := coalesce(v_given.serialization, 'portable_json');
+    v_new.second_argument := coalesce(v_given.second_argument, 'context');
+    v_new.max_attempts := v_given.max_attempts;
+    v_new.catch_up := coalesce(v_given.catch_up, case when v_given.automatic_backfill then 'all' else 'skip' end);
+    v_new.grace := make_interval(secs => coalesce(v_given.grace_seconds, 60));
+    return v_new;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._read_schedule(document json) IS 'A schedule as its json document describes it.';
 
 
 CREATE FUNCTION pyengine._reap_executors() RETURNS integer
@@ -3615,6 +4050,45 @@ $$;
 COMMENT ON FUNCTION pyengine._start_requests(requests json) IS 'The rows of a start_workflows request, each with the code of what is wrong with it, if anything.';
 
 
+CREATE FUNCTION pyengine._start_scheduled(schedule pyengine.schedules, ticks text[], id_prefix text) RETURNS SETOF pyengine.scheduled_start
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_schedule pyengine.schedules := _start_scheduled.schedule;
+    v_start pyengine.scheduled_start;
+    v_answer pyengine.start_answer;
+begin
+    foreach v_start.tick in array _start_scheduled.ticks loop
+        v_start.workflow_id := _start_scheduled.id_prefix || v_start.tick;
+        v_start.refusal := null;
+        loop
+            select a.*
+            into v_answer
+            from pyengine.start_workflows(requests => json_build_array(
+                pyengine._tick_request(v_schedule, v_start.workflow_id, v_start.tick))) a;
+            exit when not found;
+            v_start.refusal := v_answer.refusal;
+            exit when v_answer.refusal is not null or exists (
+                select 1 from pyengine.workflows w
+                where w.workflow_id = v_start.workflow_id and w.schedule_name = v_schedule.schedule_name
+            );
+            v_start.workflow_id := _start_scheduled.id_prefix || v_start.tick || '-' || left(gen_random_uuid()::text, 8);
+        end loop;
+        update pyengine.workflows w
+        set schedule_name = v_schedule.schedule_name
+        where w.workflow_id = v_start.workflow_id and w.schedule_name is null and v_start.refusal is null;
+        return next v_start;
+    end loop;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._start_scheduled(schedule pyengine.schedules, ticks text[], id_prefix text) IS 'Starts a schedule''s workflow for ticks; returns the ids, or why it was refused.';
+
+
 CREATE FUNCTION pyengine._starts_in_window(queue_name text, partition_key text, period interval, last_started_at timestamp with time zone) RETURNS integer
     LANGUAGE sql
     AS $$
@@ -3674,6 +4148,119 @@ $$;
 COMMENT ON FUNCTION pyengine._step_requests(requests json) IS 'The documents of record_steps, each with the code of what is wrong with it, if anything.';
 
 
+CREATE FUNCTION pyengine._store_schedule(document json, on_conflict text, application_version text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_new pyengine.schedules := pyengine._read_schedule(_store_schedule.document);
+    v_old pyengine.schedules;
+    v_is_moved boolean;
+begin
+    perform pyengine._check_schedule(v_new);
+    if v_new.queue_name = '_pyengine_schedules' then
+        insert into pyengine.queues (queue_name, created_at, updated_at)
+        values (v_new.queue_name, v_now, v_now)
+        on conflict on constraint queues_pkey do nothing;
+    end if;
+    loop
+        insert into pyengine.schedules (
+            schedule_name, schedule_id, application_name, workflow_name, workflow_class_name, schedule, cron_timezone,
+            queue_name, context, serialization, second_argument, max_attempts, catch_up, overlap, grace,
+            planned_until, plan_at, created_at, updated_at
+        ) values (
+            v_new.schedule_name, v_new.schedule_id, v_new.application_name, v_new.workflow_name,
+            v_new.workflow_class_name, v_new.schedule, v_new.cron_timezone, v_new.queue_name, v_new.context,
+            v_new.serialization, v_new.second_argument, v_new.max_attempts, v_new.catch_up, v_new.overlap, v_new.grace,
+            v_now, v_now, v_now, v_now
+        )
+        on conflict on constraint schedules_pkey do nothing;
+        if found then
+            return true;
+        end if;
+        select s.* into v_old from pyengine.schedules s
+        where s.schedule_name = v_new.schedule_name for no key update;
+        exit when found;
+    end loop;
+    if v_old.application_name <> v_new.application_name then
+        raise exception using errcode = 'PE409',
+            message = format('schedule %s belongs to application %s', v_old.schedule_name, v_old.application_name),
+            detail = json_build_object('schedule_name', v_old.schedule_name)::text;
+    elsif not pyengine._updates(
+        _store_schedule.on_conflict, v_new.application_name, _store_schedule.application_version) then
+        return false;
+    end if;
+    v_is_moved := (v_old.schedule, coalesce(v_old.cron_timezone, 'UTC'))
+        <> (v_new.schedule, coalesce(v_new.cron_timezone, 'UTC'));
+    update pyengine.schedules s
+    set application_name = coalesce(v_old.application_name, v_new.application_name),
+        workflow_name = v_new.workflow_name, workflow_class_name = v_new.workflow_class_name,
+        schedule = v_new.schedule, cron_timezone = v_new.cron_timezone, queue_name = v_new.queue_name,
+        context = v_new.context, serialization = v_new.serialization, second_argument = v_new.second_argument,
+        max_attempts = v_new.max_attempts, catch_up = v_new.catch_up, overlap = v_new.overlap, grace = v_new.grace,
+        revision = v_old.revision + v_is_moved::int,
+        upcoming = case when v_is_moved then '{}' else v_old.upcoming end,
+        next_due_at = case when not v_is_moved then v_old.next_due_at end,
+        planned_until = case when v_is_moved then v_now else v_old.planned_until end,
+        plan_at = case when v_is_moved or v_old.error is not null then v_now else v_old.plan_at end,
+        error = null, updated_at = v_now
+    where s.schedule_name = v_old.schedule_name;
+    return false;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._store_schedule(document json, on_conflict text, application_version text) IS 'Stores or changes a schedule; returns whether it is new.';
+
+
+CREATE FUNCTION pyengine._tick_request(schedule pyengine.schedules, workflow_id text, tick text) RETURNS json
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_schedule pyengine.schedules := _tick_request.schedule;
+    v_version pyengine.application_versions := pyengine._latest_version(v_schedule.application_name);
+begin
+    return json_build_object(
+        'workflow_id', _tick_request.workflow_id, 'name', v_schedule.workflow_name,
+        'class_name', v_schedule.workflow_class_name, 'application_name', v_schedule.application_name,
+        'application_version', v_version.version_name, 'version_is_pinned', coalesce(v_version.is_pinned, false),
+        'max_attempts', v_schedule.max_attempts, 'queue_name', v_schedule.queue_name,
+        'partition_key', case when v_schedule.overlap = 'queue' then v_schedule.schedule_name end,
+        'is_serial', v_schedule.overlap = 'queue',
+        'serialization', v_schedule.serialization,
+        'inputs', json_build_object(
+            'positionalArgs', json_build_array(
+                pyengine._tick_value(_tick_request.tick, v_schedule.serialization),
+                case when v_schedule.second_argument = 'context' then coalesce(v_schedule.context, 'null')
+                    else pyengine._tick_value(pyengine._utc_text(pyengine.now()), v_schedule.serialization) end),
+            'namedArgs', json_build_object()));
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._tick_request(schedule pyengine.schedules, workflow_id text, tick text) IS 'The document that starts a schedule''s workflow for a tick.';
+
+
+CREATE FUNCTION pyengine._tick_value(tick text, serialization text) RETURNS json
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+    select case serialization
+        when 'json' then pg_catalog.json_build_object('$type', 'datetime', 'value', tick)
+        else pg_catalog.to_json(pg_catalog.to_char(
+            tick::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
+    end
+$_$;
+
+
+COMMENT ON FUNCTION pyengine._tick_value(tick text, serialization text) IS 'A time as a json value of a serialization.';
+
+
 CREATE FUNCTION pyengine._updates(on_conflict text, application_name text, application_version text) RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3699,6 +4286,14 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._updates(on_conflict text, application_name text, application_version text) IS 'Whether a registration changes what is registered already; raises PE400 for an unknown on_conflict.';
+
+
+CREATE FUNCTION pyengine._utc_text(moment timestamp with time zone) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$ select pg_catalog.to_char(moment at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US') || '+00:00' $$;
+
+
+COMMENT ON FUNCTION pyengine._utc_text(moment timestamp with time zone) IS 'A time in ISO 8601, in UTC.';
 
 
 CREATE FUNCTION pyengine._verify_ends(sample_pages integer) RETURNS SETOF pyengine.violation
@@ -4274,6 +4869,29 @@ $$;
 COMMENT ON FUNCTION pyengine.apply_batch(batch json, executor_id bigint) IS 'Starts, checkpoints, stream values and outcomes of several workflows in one commit; answers as start_workflows, record_steps, append_streams and finish_workflows do. Role: worker.';
 
 
+CREATE FUNCTION pyengine.apply_schedules(schedules json, on_conflict text DEFAULT 'always_update'::text, application_version text DEFAULT NULL::text) RETURNS SETOF pyengine.schedules
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform pyengine._store_schedule(d.value, apply_schedules.on_conflict, apply_schedules.application_version)
+    from (
+        select e.value
+        from json_array_elements(apply_schedules.schedules) e
+        order by e.value ->> 'schedule_name' collate "C"
+    ) d;
+    return query
+    select s.*
+    from pyengine.schedules s
+    where s.schedule_name in (select e.value ->> 'schedule_name' from json_array_elements(apply_schedules.schedules) e)
+    order by s.schedule_name;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.apply_schedules(schedules json, on_conflict text, application_version text) IS 'Creates or changes a json array of schedules in one transaction and returns them; a schedule whose times do not change keeps its place. Role: client.';
+
+
 CREATE FUNCTION pyengine.await_work(executor_id bigint, channel text, queue_names text[] DEFAULT NULL::text[]) RETURNS double precision
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4405,6 +5023,41 @@ $$;
 COMMENT ON FUNCTION pyengine.await_workflows(workflow_ids text[], channel text) IS 'Outcomes of the workflows among these that have ended; registers the channel as waiting for the others. Role: client.';
 
 
+CREATE FUNCTION pyengine.backfill_schedule(schedule_name text, ticks text[]) RETURNS SETOF pyengine.scheduled_start
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_schedule pyengine.schedules;
+begin
+    perform pyengine._check_ticks(backfill_schedule.ticks);
+    perform 1 from pyengine.schedules s where s.schedule_name = backfill_schedule.schedule_name for no key update;
+    v_schedule := pyengine._find_schedule(backfill_schedule.schedule_name);
+    if exists (
+        select 1 from unnest(backfill_schedule.ticks) t (tick) where t.tick::timestamptz <= v_schedule.ticks_known_from
+    ) then
+        raise exception using errcode = 'PE400',
+            message = format('schedule %s can be backfilled after %s only: what ran before is not known any more',
+                v_schedule.schedule_name, v_schedule.ticks_known_from);
+    end if;
+    delete from pyengine.schedule_ticks f
+    using unnest(backfill_schedule.ticks) t (tick)
+    where f.schedule_name = v_schedule.schedule_name and f.tick_at = t.tick::timestamptz and f.outcome <> 'started';
+    perform pyengine._fire_ticks(v_schedule, backfill_schedule.ticks, false);
+    return query
+    select t.tick, f.workflow_id::text, case when f.outcome = 'refused' then 'PE429' end
+    from unnest(backfill_schedule.ticks) with ordinality t (tick, position)
+    join pyengine.schedule_ticks f on f.schedule_name = v_schedule.schedule_name and f.tick_at = t.tick::timestamptz
+    order by t.position;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.backfill_schedule(schedule_name text, ticks text[]) IS 'Fires ticks (ISO 8601 with offset) of a schedule now, but none that was fired already, and returns the workflow of each; raises PE404 if there is no such schedule. Role: client.';
+
+
 CREATE FUNCTION pyengine.cancel_workflow(workflow_id text) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4514,6 +5167,39 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine.check_lease(workflow_id text, lease_token uuid) IS 'Raises PE001, PE002 or PE404 unless the run with this lease token owns the workflow. Role: worker.';
+
+
+CREATE FUNCTION pyengine.claim_unplanned_schedules(executor_id bigint, row_limit integer DEFAULT 20) RETURNS SETOF pyengine.schedule_plan
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+begin
+    return query
+    with wanted as materialized (
+        select s.schedule_name
+        from pyengine.schedules s
+        join pyengine.executors e on e.executor_id = claim_unplanned_schedules.executor_id
+        where s.status = 'ACTIVE' and s.plan_at <= v_now
+            and (s.application_name is null or s.application_name = e.application_name)
+        order by s.schedule_name
+        limit claim_unplanned_schedules.row_limit
+        for no key update of s skip locked
+    )
+    update pyengine.schedules s
+    set plan_at = v_now + interval '30 seconds', planner_id = claim_unplanned_schedules.executor_id
+    from wanted w
+    where s.schedule_name = w.schedule_name
+    returning s.schedule_name::text, s.revision, s.schedule, s.cron_timezone, s.catch_up, s.planned_until,
+        case when s.catch_up = 'skip' then greatest(s.planned_until, v_now - s.grace - interval '1 microsecond') else s.planned_until end, v_now;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.claim_unplanned_schedules(executor_id bigint, row_limit integer) IS 'Schedules whose next ticks the caller is to compute and give to plan_schedule, within half a minute. Role: worker.';
 
 
 CREATE FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[] DEFAULT NULL::text[], channel text DEFAULT NULL::text) RETURNS SETOF pyengine.claimed_workflow
@@ -4688,6 +5374,34 @@ $$;
 COMMENT ON FUNCTION pyengine.create_roles() IS 'Creates the group roles of this schema (its name and _observer, _client, _worker, _admin), to be granted to logins; returns their names. The owner needs CREATEROLE. Role: owner.';
 
 
+CREATE FUNCTION pyengine.create_schedule(schedule_name text, workflow_name text, schedule text, context json DEFAULT NULL::json, workflow_class_name text DEFAULT NULL::text, automatic_backfill boolean DEFAULT false, cron_timezone text DEFAULT NULL::text, queue_name text DEFAULT NULL::text, application_name text DEFAULT NULL::text, catch_up text DEFAULT NULL::text, overlap text DEFAULT 'allow'::text, grace_seconds double precision DEFAULT 60, serialization text DEFAULT 'portable_json'::text, second_argument text DEFAULT 'context'::text, max_attempts integer DEFAULT 101) RETURNS SETOF pyengine.schedules
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if not pyengine._store_schedule(json_build_object(
+        'schedule_name', create_schedule.schedule_name, 'workflow_name', create_schedule.workflow_name,
+        'schedule', create_schedule.schedule, 'context', create_schedule.context,
+        'workflow_class_name', create_schedule.workflow_class_name,
+        'automatic_backfill', create_schedule.automatic_backfill, 'cron_timezone', create_schedule.cron_timezone,
+        'queue_name', create_schedule.queue_name, 'application_name', create_schedule.application_name,
+        'catch_up', create_schedule.catch_up, 'overlap', create_schedule.overlap,
+        'grace_seconds', create_schedule.grace_seconds, 'serialization', create_schedule.serialization,
+        'second_argument', create_schedule.second_argument, 'max_attempts', create_schedule.max_attempts
+    ), 'never_update', null) then
+        raise exception using errcode = 'PE409',
+            message = format('schedule %s exists already: change it with apply_schedules, or delete it first',
+                create_schedule.schedule_name),
+            detail = json_build_object('schedule_name', create_schedule.schedule_name)::text;
+    end if;
+    return query select s.* from pyengine.schedules s where s.schedule_name = create_schedule.schedule_name;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.create_schedule(schedule_name text, workflow_name text, schedule text, context json, workflow_class_name text, automatic_backfill boolean, cron_timezone text, queue_name text, application_name text, catch_up text, overlap text, grace_seconds double precision, serialization text, second_argument text, max_attempts integer) IS 'Creates a schedule and returns it; raises PE409 if there is one of that name. Its workflow gets the time of the tick and the context. Role: client.';
+
+
 CREATE FUNCTION pyengine.debounce_workflow(request json, debounce_key text, period_ms double precision, timeout_ms double precision DEFAULT NULL::double precision) RETURNS SETOF pyengine.debounce_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4729,6 +5443,26 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine.delete_queue(queue_name text) IS 'Removes a queue if there is one of that name; its waiting workflows stay. Role: client.';
+
+
+CREATE FUNCTION pyengine.delete_schedule(schedule_name text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_is_found boolean;
+begin
+    delete from pyengine.schedules s where s.schedule_name = delete_schedule.schedule_name;
+    v_is_found := found;
+    delete from pyengine.schedule_ticks t where t.schedule_name = delete_schedule.schedule_name;
+    return v_is_found;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.delete_schedule(schedule_name text) IS 'Removes a schedule; returns whether there was one. Its workflows stay. Role: client.';
 
 
 CREATE FUNCTION pyengine.delete_workflows(workflow_ids text[], delete_children boolean DEFAULT false) RETURNS SETOF text
@@ -5033,6 +5767,51 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine.finish_workflows(requests json) IS 'Records workflow outcomes (a json array of documents, or one) in one commit, each under the lease of its run; answers only for those that it refused. Role: worker.';
+
+
+CREATE FUNCTION pyengine.fire_schedules(executor_id bigint) RETURNS double precision
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET lock_timeout TO '5s'
+    AS $$
+declare
+    v_executor pyengine.executors;
+    v_schedule pyengine.schedules;
+    v_now timestamptz := pyengine.now();
+    v_wait double precision;
+begin
+    select e.*
+    into v_executor
+    from pyengine.executors e
+    where e.executor_id = fire_schedules.executor_id and e.finished_at is null;
+
+    select s.*
+    into v_schedule
+    from pyengine.schedules s
+    where s.status = 'ACTIVE' and s.next_due_at <= v_now
+        and pyengine._may_fire(v_executor, s.application_name, s.workflow_name, s.workflow_class_name)
+    order by random()
+    limit 1
+    for no key update skip locked;
+    if found then
+        perform pyengine._fire_schedule(v_schedule);
+        return 0;
+    end if;
+
+    select extract(epoch from min(least(s.plan_at, case
+        when pyengine._may_fire(v_executor, s.application_name, s.workflow_name, s.workflow_class_name)
+        then s.next_due_at end)) - pyengine.now())
+    into v_wait
+    from pyengine.schedules s
+    where s.status = 'ACTIVE' and s.planner_id = fire_schedules.executor_id;
+    return case when v_wait <= 0 then 0.1 else v_wait end;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.fire_schedules(executor_id bigint) IS 'Fires one of the due schedules whose workflow an executor has; returns the seconds until the executor is to call again (0 when one was fired), null if it need not. Role: worker.';
 
 
 CREATE FUNCTION pyengine.forget_waits(wait_keys bigint[], channel text) RETURNS void
@@ -5504,7 +6283,8 @@ begin
     from pyengine.queues q
     where (list_queues.application_name is null or q.application_name is null
             or q.application_name = list_queues.application_name)
-        and (list_queues.queue_names is null or q.queue_name = any (list_queues.queue_names))
+        and (q.queue_name = any (list_queues.queue_names)
+            or (list_queues.queue_names is null and not starts_with(q.queue_name, '_pyengine_')))
     order by q.queue_name;
 end
 $$;
@@ -5548,6 +6328,66 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine.list_runs(executor_id bigint, older_than_seconds double precision) IS 'The runs that an executor owns, with their leases, if they began at least so many seconds ago. Role: worker.';
+
+
+CREATE TABLE pyengine.schedule_ticks (
+    schedule_name text NOT NULL COLLATE pg_catalog."C",
+    tick_at timestamp with time zone NOT NULL,
+    fired_at timestamp with time zone NOT NULL,
+    outcome text NOT NULL,
+    workflow_id text COLLATE pg_catalog."C",
+    CONSTRAINT schedule_ticks_outcome_valid CHECK ((outcome = ANY (ARRAY['started'::text, 'overlapped'::text, 'refused'::text])))
+);
+
+
+COMMENT ON TABLE pyengine.schedule_ticks IS 'Ticks of schedules that were fired.';
+
+
+COMMENT ON COLUMN pyengine.schedule_ticks.outcome IS 'Started; or not, because a workflow of the schedule was active (overlap), or its queue was full.';
+
+
+CREATE FUNCTION pyengine.list_schedule_ticks(schedule_name text, row_limit integer DEFAULT 100) RETURNS SETOF pyengine.schedule_ticks
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    return query
+    select t.*
+    from pyengine.schedule_ticks t
+    where t.schedule_name = list_schedule_ticks.schedule_name
+    order by t.tick_at desc
+    limit list_schedule_ticks.row_limit;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.list_schedule_ticks(schedule_name text, row_limit integer) IS 'The fired ticks of a schedule, the newest first. Role: observer.';
+
+
+CREATE FUNCTION pyengine.list_schedules(schedule_names text[] DEFAULT NULL::text[], statuses text[] DEFAULT NULL::text[], workflow_names text[] DEFAULT NULL::text[], name_prefixes text[] DEFAULT NULL::text[], application_names text[] DEFAULT NULL::text[]) RETURNS SETOF pyengine.schedules
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return query
+    select s.*
+    from pyengine.schedules s
+    where (list_schedules.schedule_names is null or s.schedule_name = any (list_schedules.schedule_names))
+        and (list_schedules.statuses is null or s.status = any (list_schedules.statuses))
+        and (list_schedules.workflow_names is null or s.workflow_name = any (list_schedules.workflow_names))
+        and (list_schedules.name_prefixes is null or exists (
+            select 1 from unnest(list_schedules.name_prefixes) p (prefix)
+            where starts_with(s.schedule_name, p.prefix)))
+        and (list_schedules.application_names is null or s.application_name is null
+            or s.application_name = any (list_schedules.application_names))
+    order by s.schedule_name;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.list_schedules(schedule_names text[], statuses text[], workflow_names text[], name_prefixes text[], application_names text[]) IS 'Schedules that match all filters (null filters nothing, of a list any element matches), by name. Role: observer.';
 
 
 CREATE TABLE pyengine.steps (
@@ -5728,6 +6568,63 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine.pause_queue(queue_name text) IS 'Pauses a queue; raises PE404 if there is none of that name. Role: client.';
+
+
+CREATE FUNCTION pyengine.pause_schedule(schedule_name text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    update pyengine.schedules s
+    set status = 'PAUSED', updated_at = pyengine.now()
+    where s.schedule_name = pause_schedule.schedule_name;
+    return found;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.pause_schedule(schedule_name text) IS 'Pauses a schedule; returns whether there is one of that name. Role: client.';
+
+
+CREATE FUNCTION pyengine.plan_schedule(schedule_name text, revision integer, known_until timestamp with time zone, ticks text[] DEFAULT '{}'::text[], planned_until timestamp with time zone DEFAULT NULL::timestamp with time zone, error text DEFAULT NULL::text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_until timestamptz := coalesce(plan_schedule.planned_until, 'infinity');
+    v_upcoming text[];
+begin
+    perform pyengine._check_ticks(plan_schedule.ticks);
+    select s.upcoming || plan_schedule.ticks
+    into v_upcoming
+    from pyengine.schedules s
+    where s.schedule_name = plan_schedule.schedule_name and s.revision = plan_schedule.revision
+        and s.planned_until = plan_schedule.known_until
+    for no key update;
+    if not found then
+        return false;
+    elsif plan_schedule.error is not null then
+        update pyengine.schedules s
+        set error = left(plan_schedule.error, 1000), plan_at = v_now + interval '10 minutes'
+        where s.schedule_name = plan_schedule.schedule_name;
+        return true;
+    end if;
+    update pyengine.schedules s
+    set upcoming = v_upcoming, next_due_at = v_upcoming[1]::timestamptz, planned_until = v_until,
+        plan_at = pyengine._plan_at(cardinality(v_upcoming), v_until, v_now), error = null
+    where s.schedule_name = plan_schedule.schedule_name;
+    perform pyengine._prune_ticks(plan_schedule.schedule_name);
+    return true;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.plan_schedule(schedule_name text, revision integer, known_until timestamp with time zone, ticks text[], planned_until timestamp with time zone, error text) IS 'Stores the next ticks of a schedule (ISO 8601 with offset, in order), complete up to planned_until (null: there will be no more), or why they can''t be computed. Role: worker.';
 
 
 CREATE FUNCTION pyengine.read_stream(workflow_id text, key text, from_position integer DEFAULT 0, read_limit integer DEFAULT 100, channel text DEFAULT NULL::text) RETURNS SETOF pyengine.stream_value
@@ -6157,6 +7054,39 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine.resume_queue(queue_name text) IS 'Resumes a queue; raises PE404 if there is none of that name. Role: client.';
+
+
+CREATE FUNCTION pyengine.resume_schedule(schedule_name text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_schedule pyengine.schedules;
+    v_upcoming text[];
+begin
+    select s.* into v_schedule
+    from pyengine.schedules s where s.schedule_name = resume_schedule.schedule_name for no key update;
+    if not found or v_schedule.status = 'ACTIVE' then
+        return found;
+    end if;
+    v_upcoming := case when v_schedule.catch_up = 'skip'
+        then array(select u.tick from unnest(v_schedule.upcoming) u (tick) where u.tick::timestamptz > v_now)
+        else v_schedule.upcoming end;
+    update pyengine.schedules s
+    set status = 'ACTIVE', upcoming = v_upcoming, next_due_at = v_upcoming[1]::timestamptz,
+        planned_until = case when v_schedule.catch_up = 'skip'
+            then greatest(v_schedule.planned_until, v_now) else v_schedule.planned_until end,
+        plan_at = v_now, error = null, updated_at = v_now
+    where s.schedule_name = v_schedule.schedule_name;
+    return true;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.resume_schedule(schedule_name text) IS 'Resumes a schedule; returns whether there is one of that name. Role: client.';
 
 
 CREATE FUNCTION pyengine.resume_workflow(workflow_id text, queue_name text DEFAULT NULL::text) RETURNS boolean
@@ -6829,12 +7759,53 @@ begin
         or exists (select 1 from pyengine.workflows w where w.status = 'DELAYED' and w.delayed_until <= v_now)
     );
     v_result.has_chores := pyengine._has_chores();
+    v_result.has_due_schedules := v_result.is_alive and (
+        exists (
+            select 1
+            from pyengine.schedules s
+            where s.status = 'ACTIVE' and s.next_due_at <= v_now - interval '250 milliseconds'
+                and pyengine._may_fire(v_executor, s.application_name, s.workflow_name, s.workflow_class_name)
+        )
+        or exists (
+            select 1
+            from pyengine.schedules s
+            where s.status = 'ACTIVE' and s.plan_at <= v_now
+                and (s.application_name is null or s.application_name = v_executor.application_name)
+        )
+    );
     return next v_result;
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer, heartbeat_seconds double precision) IS 'One maintenance tick of a process: heartbeat, reaping of dead executors, whether there is work to claim, and whether run_chores has something to do. Role: worker.';
+COMMENT ON FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer, heartbeat_seconds double precision) IS 'One maintenance tick of a process: heartbeat, reaping of dead executors, and whether there is work to claim, a schedule to fire or to plan, or something to do for run_chores. Role: worker.';
+
+
+CREATE FUNCTION pyengine.trigger_schedule(schedule_name text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_schedule pyengine.schedules := pyengine._find_schedule(trigger_schedule.schedule_name);
+    v_start pyengine.scheduled_start;
+begin
+    select s.*
+    into v_start
+    from pyengine._start_scheduled(v_schedule, array[pyengine._utc_text(pyengine.now())],
+        'sched-' || v_schedule.schedule_name || '-trigger-') s;
+    if v_start.refusal is not null then
+        raise exception using errcode = v_start.refusal,
+            message = format('queue %s is full (max_depth): schedule %s started nothing, try again later',
+                v_schedule.queue_name, v_schedule.schedule_name);
+    end if;
+    return v_start.workflow_id;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.trigger_schedule(schedule_name text) IS 'Starts a schedule''s workflow now and returns its id; raises PE404 if there is no such schedule. Role: client.';
 
 
 CREATE FUNCTION pyengine.update_workflow_attributes(workflow_id text, attributes jsonb, merge boolean DEFAULT false) RETURNS void
@@ -7183,6 +8154,14 @@ ALTER TABLE ONLY pyengine.retention_policies
     ADD CONSTRAINT retention_policies_pkey PRIMARY KEY (application_name);
 
 
+ALTER TABLE ONLY pyengine.schedule_ticks
+    ADD CONSTRAINT schedule_ticks_pkey PRIMARY KEY (schedule_name, tick_at);
+
+
+ALTER TABLE ONLY pyengine.schedules
+    ADD CONSTRAINT schedules_pkey PRIMARY KEY (schedule_name);
+
+
 ALTER TABLE ONLY pyengine.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
 
@@ -7227,6 +8206,12 @@ CREATE INDEX queue_starts_age_idx ON pyengine.queue_starts USING btree (queue_na
 
 
 CREATE INDEX queue_starts_window_idx ON pyengine.queue_starts USING btree (queue_name, partition_key, started_at);
+
+
+CREATE INDEX schedules_due_idx ON pyengine.schedules USING btree (next_due_at) WHERE (status = 'ACTIVE'::text);
+
+
+CREATE INDEX schedules_plan_idx ON pyengine.schedules USING btree (plan_at) WHERE (status = 'ACTIVE'::text);
 
 
 CREATE INDEX workflows_attributes_idx ON pyengine.workflows USING gin (attributes jsonb_path_ops) WHERE (attributes IS NOT NULL);
@@ -7275,6 +8260,9 @@ CREATE INDEX workflows_running_idx ON pyengine.workflows USING btree (executor_i
 
 
 CREATE INDEX workflows_schedule_idx ON pyengine.workflows USING btree (schedule_name, created_at) WHERE (schedule_name IS NOT NULL);
+
+
+CREATE INDEX workflows_scheduled_active_idx ON pyengine.workflows USING btree (schedule_name) WHERE ((schedule_name IS NOT NULL) AND (status = ANY (ARRAY['ENQUEUED'::text, 'DELAYED'::text, 'PENDING'::text])));
 
 
 CREATE INDEX workflows_user_idx ON pyengine.workflows USING btree (authenticated_user, created_at) WHERE (authenticated_user IS NOT NULL);
@@ -7329,6 +8317,12 @@ REVOKE ALL ON FUNCTION pyengine._check_published(what text, workflow_id text, ke
 
 
 REVOKE ALL ON FUNCTION pyengine._check_queue_name(queue_name text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._check_schedule(schedule pyengine.schedules) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._check_ticks(ticks text[]) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._claim_due(queue pyengine.queues, executor pyengine.executors, lease_token uuid, claim_limit integer) FROM PUBLIC;
@@ -7400,6 +8394,9 @@ REVOKE ALL ON FUNCTION pyengine._explain_waits(workflow pyengine.workflows) FROM
 REVOKE ALL ON FUNCTION pyengine._find_receipt(workflow_id text, step_id integer) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._find_schedule(schedule_name text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._finish_batch(requests json) FROM PUBLIC;
 
 
@@ -7410,6 +8407,12 @@ REVOKE ALL ON FUNCTION pyengine._finish_requests(requests json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._finish_wait(workflow_id text, attempt integer, step_id integer, name text, serialization text, output json) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._fire_schedule(schedule pyengine.schedules) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._fire_ticks(schedule pyengine.schedules, ticks text[], heeds_overlap boolean) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._grant_functions(role_name text, engine_role text) FROM PUBLIC;
@@ -7472,6 +8475,9 @@ REVOKE ALL ON FUNCTION pyengine._mail(messages json, send_to_forks boolean) FROM
 REVOKE ALL ON FUNCTION pyengine._may_authenticate() FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._may_fire(executor pyengine.executors, application_name text, workflow_name text, workflow_class_name text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._may_run(executor pyengine.executors, application_name text, application_version text, version_is_pinned boolean, name text, class_name text, config_name text) FROM PUBLIC;
 
 
@@ -7502,6 +8508,9 @@ REVOKE ALL ON FUNCTION pyengine._pick_from_order(queue_name text, executor pyeng
 REVOKE ALL ON FUNCTION pyengine._pick_from_queue(queue pyengine.queues, executor pyengine.executors, pick_limit integer, is_locked boolean) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._plan_at(tick_count integer, planned_until timestamp with time zone, as_of timestamp with time zone) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._prepare_enqueue(requests json) FROM PUBLIC;
 
 
@@ -7511,10 +8520,16 @@ REVOKE ALL ON FUNCTION pyengine._prolong_waits(executor pyengine.executors) FROM
 REVOKE ALL ON FUNCTION pyengine._promote_delayed() FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._prune_ticks(schedule_name text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._prune_workflows(policy pyengine.retention_policies, batch_limit integer) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._queue_room(queue pyengine.queues, executor pyengine.executors) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._read_schedule(document json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._reap_executors() FROM PUBLIC;
@@ -7583,6 +8598,9 @@ REVOKE ALL ON FUNCTION pyengine._start_debounced(call pyengine.debounce_call) FR
 REVOKE ALL ON FUNCTION pyengine._start_requests(requests json) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._start_scheduled(schedule pyengine.schedules, ticks text[], id_prefix text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._starts_in_window(queue_name text, partition_key text, period interval, last_started_at timestamp with time zone) FROM PUBLIC;
 
 
@@ -7595,7 +8613,19 @@ REVOKE ALL ON FUNCTION pyengine._step_refusal(request pyengine.step_request) FRO
 REVOKE ALL ON FUNCTION pyengine._step_requests(requests json) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._store_schedule(document json, on_conflict text, application_version text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._tick_request(schedule pyengine.schedules, workflow_id text, tick text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._tick_value(tick text, serialization text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._updates(on_conflict text, application_name text, application_version text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._utc_text(moment timestamp with time zone) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._verify_ends(sample_pages integer) FROM PUBLIC;
@@ -7649,6 +8679,9 @@ REVOKE ALL ON FUNCTION pyengine.append_streams(requests json) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine.apply_batch(batch json, executor_id bigint) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.apply_schedules(schedules json, on_conflict text, application_version text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.await_work(executor_id bigint, channel text, queue_names text[]) FROM PUBLIC;
 
 
@@ -7656,6 +8689,9 @@ REVOKE ALL ON FUNCTION pyengine.await_workflow(workflow_id text, timeout_seconds
 
 
 REVOKE ALL ON FUNCTION pyengine.await_workflows(workflow_ids text[], channel text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.backfill_schedule(schedule_name text, ticks text[]) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.cancel_workflow(workflow_id text) FROM PUBLIC;
@@ -7670,6 +8706,9 @@ REVOKE ALL ON FUNCTION pyengine.change_queue(queue_name text, changes json) FROM
 REVOKE ALL ON FUNCTION pyengine.check_lease(workflow_id text, lease_token uuid) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.claim_unplanned_schedules(executor_id bigint, row_limit integer) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[], channel text) FROM PUBLIC;
 
 
@@ -7679,10 +8718,16 @@ REVOKE ALL ON FUNCTION pyengine.continue_workflow(workflow_id text, lease_token 
 REVOKE ALL ON FUNCTION pyengine.create_roles() FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.create_schedule(schedule_name text, workflow_name text, schedule text, context json, workflow_class_name text, automatic_backfill boolean, cron_timezone text, queue_name text, application_name text, catch_up text, overlap text, grace_seconds double precision, serialization text, second_argument text, max_attempts integer) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.debounce_workflow(request json, debounce_key text, period_ms double precision, timeout_ms double precision) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.delete_queue(queue_name text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.delete_schedule(schedule_name text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.delete_workflows(workflow_ids text[], delete_children boolean) FROM PUBLIC;
@@ -7710,6 +8755,9 @@ REVOKE ALL ON FUNCTION pyengine.finish_and_claim(outcomes json, executor_id bigi
 
 
 REVOKE ALL ON FUNCTION pyengine.finish_workflows(requests json) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.fire_schedules(executor_id bigint) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.forget_waits(wait_keys bigint[], channel text) FROM PUBLIC;
@@ -7769,6 +8817,12 @@ REVOKE ALL ON FUNCTION pyengine.list_retention(application_name text) FROM PUBLI
 REVOKE ALL ON FUNCTION pyengine.list_runs(executor_id bigint, older_than_seconds double precision) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.list_schedule_ticks(schedule_name text, row_limit integer) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.list_schedules(schedule_names text[], statuses text[], workflow_names text[], name_prefixes text[], application_names text[]) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.list_steps(workflow_id text, with_outcome boolean, row_limit integer, row_offset integer) FROM PUBLIC;
 
 
@@ -7782,6 +8836,12 @@ REVOKE ALL ON FUNCTION pyengine.now() FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.pause_queue(queue_name text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.pause_schedule(schedule_name text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.plan_schedule(schedule_name text, revision integer, known_until timestamp with time zone, ticks text[], planned_until timestamp with time zone, error text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.read_stream(workflow_id text, key text, from_position integer, read_limit integer, channel text) FROM PUBLIC;
@@ -7812,6 +8872,9 @@ REVOKE ALL ON FUNCTION pyengine.release_workflows(requests json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.resume_queue(queue_name text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.resume_schedule(schedule_name text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.resume_workflow(workflow_id text, queue_name text) FROM PUBLIC;
@@ -7863,6 +8926,9 @@ REVOKE ALL ON FUNCTION pyengine.start_workflows(requests json, executor_id bigin
 
 
 REVOKE ALL ON FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer, heartbeat_seconds double precision) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.trigger_schedule(schedule_name text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.update_workflow_attributes(workflow_id text, attributes jsonb, merge boolean) FROM PUBLIC;
