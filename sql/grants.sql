@@ -7,6 +7,6 @@ revoke all on all functions in schema pyengine from public;
 
 do $$
 begin
-    perform pyengine._renew_grants();
+    perform pyengine.renew_roles();
 end
 $$;

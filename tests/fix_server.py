@@ -42,6 +42,10 @@ class PrivateServer:
         return self._reference.url(dbname)
 
     @property
+    def bindir(self) -> Path:
+        return self._reference.bindir
+
+    @property
     def postmaster(self) -> int:
         return int((self.data / "postmaster.pid").read_text().split()[0])
 

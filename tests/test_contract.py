@@ -55,6 +55,7 @@ SQL_ONLY = {
     "generate_workflow_id": "ids for clients in SQL; Python makes its own without asking",
     "create_roles": "`pyengine migrate --create-roles`",
     "grant_role": "`pyengine migrate --application-role`",
+    "renew_roles": "grants.sql, and owners of the extension",
     "revoke_role": "its opposite, for administrators",
     "function_key": "the keys of functions, for workers in other languages",
     "list_migrations": "pyengine.schema reads it before anything else is known",

@@ -80,13 +80,19 @@ def script(plan: Plan, sources: Sources, *, schema: str, library_version: str) -
         schema: the schema's name, without quotes.
         library_version: recorded beside each migration.
     """
+    text = source_script(plan, sources, library_version=library_version)
+    return rename_schema(text, schema)
+
+
+def source_script(plan: Plan, sources: Sources, *, library_version: str) -> str:
+    """As `script`, for the schema ``pyengine``."""
     parts: list[str] = []
     for migration in plan.migrations:
         parts += [migration.sql, record_migration(migration, library_version)]
     if plan.repeatables:
         parts += [source.sql for source in plan.repeatables]
         parts.append(record_functions(sources, library_version))
-    return rename_schema(_join(parts), schema)
+    return _join(parts)
 
 
 def standalone_script(plan: Plan, sources: Sources, *, schema: str, library_version: str) -> str:

@@ -173,6 +173,8 @@ def _migrate_once(conn: psycopg.Connection[Any], sources: Sources, schema: str) 
     _set_lock_timeout(conn, TABLE_LOCK_SECONDS)
     applied = state.read_table(conn, schema) if state.table_exists(conn, schema) else ()
     plan = state.decide(applied, sources, schema=schema, library_version=__version__)
+    if plan:
+        _refuse_extension(conn, schema)
     _apply(conn, plan, sources, schema)
     before = applied[-1].version if applied else -1
     return Report(
@@ -191,6 +193,16 @@ def _transaction(conn: psycopg.Connection[Any]) -> Iterator[None]:
             # After waiting for a lock, what the other one committed must be visible.
             conn.execute("set transaction isolation level read committed, read write")
         yield
+
+
+def _refuse_extension(conn: psycopg.Connection[Any], schema: str) -> None:
+    if (version := state.extension_version(conn, schema)) is not None:
+        msg = (
+            f"schema {schema!r} belongs to the extension pyengine {version}, and this is library "
+            f"{__version__}: install its files on the server, run `alter extension pyengine update` and `select "
+            f"{schema}.renew_roles()`; or run `pyengine extension release` to migrate without the extension"
+        )
+        raise DBOSInitializationError(msg)
 
 
 def _lock(conn: psycopg.Connection[Any], schema: str) -> None:

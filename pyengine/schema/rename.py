@@ -50,7 +50,12 @@ def rename_schema(sql_text: str, schema: str) -> str:
     """
     if schema == SOURCE_SCHEMA:
         return sql_text
-    return _rename(sql_text, quote_name(schema))
+    return rewrite_schema(sql_text, quote_name(schema))
+
+
+def rewrite_schema(sql_text: str, replacement: str) -> str:
+    """As `rename_schema`, with the SQL text that is to stand for the schema: a quoted name, or a placeholder."""
+    return _rename(sql_text, replacement)
 
 
 def quote_name(name: str) -> str:

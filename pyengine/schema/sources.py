@@ -17,12 +17,14 @@ from pyengine.schema.rename import SOURCE_SCHEMA, rename_schema
 __all__ = [
     "SOURCE_SCHEMA",
     "Migration",
+    "Release",
     "Repeatable",
     "Sources",
     "check_schema_name",
     "load",
     "migrations",
     "released",
+    "releases",
     "rename_schema",
     "repeatables",
     "sql_root",
@@ -30,6 +32,7 @@ __all__ = [
 
 MAX_NAME_BYTES = 63
 _MIGRATION_FILE = re.compile(r"(?P<version>\d{4})_(?P<noun>[a-z][a-z0-9_]*)\.sql")
+_RELEASE = re.compile(r"# (?P<version>\d+(\.\d+)+\S*)")
 _BREAKING = re.compile(r"^-- pyengine: breaking\s*$", re.MULTILINE)
 
 
@@ -136,6 +139,27 @@ def released(root: Path | None = None) -> dict[str, str]:
     text = ((root or sql_root()) / "migrations" / "RELEASED").read_text(encoding="utf-8")
     lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
     return {name: sha256 for sha256, name in lines}
+
+
+@dataclass(frozen=True)
+class Release:
+    """A released version of the library, and the newest migration that it had."""
+
+    version: str
+    last_migration: int
+
+
+def releases(root: Path | None = None) -> tuple[Release, ...]:
+    """Read which versions were released, oldest first: each is a heading behind the migrations that it had."""
+    text = ((root or sql_root()) / "migrations" / "RELEASED").read_text(encoding="utf-8")
+    found: list[Release] = []
+    last = -1
+    for line in text.splitlines():
+        if heading := _RELEASE.fullmatch(line):
+            found.append(Release(heading["version"], last))
+        elif line and not line.startswith("#"):
+            last = int(line.split()[1][:4])
+    return tuple(found)
 
 
 def check_schema_name(schema: str) -> str:

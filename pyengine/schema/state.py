@@ -76,6 +76,19 @@ def table_exists(conn: psycopg.Connection[Any], schema: str) -> bool:
         return bool(cursor.execute(query, [schema]).fetchone())
 
 
+def extension_version(conn: psycopg.Connection[Any], schema: str) -> str | None:
+    """The version of the extension that a schema belongs to; None when it is a plain installation."""
+    query = """
+        select e.extversion
+        from pg_catalog.pg_extension as e
+        join pg_catalog.pg_namespace as n on n.oid = e.extnamespace
+        where e.extname = 'pyengine' and n.nspname = %s
+    """
+    with conn.cursor(row_factory=scalar_row) as cursor:
+        found = cursor.execute(query, [schema]).fetchone()
+        return None if found is None else str(found)
+
+
 def decide(
     applied: Sequence[Applied], sources: Sources, *, schema: str, library_version: str
 ) -> Plan:

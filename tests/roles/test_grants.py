@@ -172,7 +172,7 @@ def test_a_migration_renews_what_holders_may_do(sql: Connection, login: Login) -
         sql.execute(
             "comment on function pyengine.cancel_workflows is 'Now for others. Role: admin.'"
         )
-        sql.execute("select pyengine._renew_grants()")
+        sql.execute("select pyengine.renew_roles()")
 
         assert may(sql, producer, "greet")
         assert not may(sql, producer, "rule")

@@ -17,7 +17,7 @@ def others() -> list[Path]:
     """Return a directory of programs for each major version but the default one."""
     found: dict[int, Path] = {}
     for bindir in _candidates():
-        major = _major(bindir)
+        major = major_version(bindir)
         if major >= OLDEST_MAJOR and major != DEFAULT_MAJOR:
             found.setdefault(major, bindir)
     return [bindir for _, bindir in sorted(found.items())]
@@ -31,7 +31,8 @@ def _candidates() -> list[Path]:
     return [bindir for bindir in bindirs if (bindir / "postgres").is_file()]
 
 
-def _major(bindir: Path) -> int:
+def major_version(bindir: Path) -> int:
+    """The major version of the programs there; 0 if they do not tell."""
     command = [str(bindir / "pg_config"), "--version"]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     match = re.search(r"\d+", text)

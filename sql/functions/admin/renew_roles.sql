@@ -1,5 +1,5 @@
 -- Give every holder of a role of the engine what that role may do now. Each migration ends with it.
-create or replace function pyengine._renew_grants()
+create or replace function pyengine.renew_roles()
 returns void
 language plpgsql
 volatile
@@ -25,4 +25,4 @@ begin
 end
 $$;
 
-comment on function pyengine._renew_grants is 'Gives every holder of a role of the engine what that role may do now.';
+comment on function pyengine.renew_roles is 'Gives every holder of a role of the engine what that role may do now; migrations end with it, and after ALTER EXTENSION pyengine UPDATE it is to be called. Role: owner.';
