@@ -165,6 +165,17 @@ def test_a_dump_holds_everything_and_running_workflows_go_on(
             assert DBOS.get_result(waiting) == "after the restore"
 
 
+def test_a_row_that_the_script_writes_can_be_restored(extended: Connection) -> None:
+    query = "select tgrelid::regclass::text from pg_trigger where tgfoid = 'pyengine._replace_only_row'::regproc"
+    replaced = {name.removeprefix("pyengine.") for (name,) in extended.execute(query.encode())}
+    written = {table for table, rows in contents(extended).items() if rows}
+
+    assert written == replaced, (
+        "a dump of these tables cannot be restored over the rows that a migration inserts: give them the trigger "
+        "`before insert ... execute function pyengine._replace_only_row()` in a migration"
+    )
+
+
 def contents(conn: Connection) -> dict[str, list[Any]]:
     """The rows of all tables, but those that the script of the extension writes itself."""
     query = (
