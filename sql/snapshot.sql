@@ -3635,31 +3635,18 @@ $$;
 COMMENT ON FUNCTION pyengine._recorded_bounce(workflow_id text, start_step_id integer) IS 'The recorded outcome of a debounced call of a workflow, or null.';
 
 
-CREATE FUNCTION pyengine._renew_grants() RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER
+CREATE FUNCTION pyengine._replace_only_row() RETURNS trigger
+    LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
-declare
-    v_holder record;
+    AS $$
 begin
-    for v_holder in
-        select distinct on (a.grantee)
-            pg_get_userbyid(a.grantee) as role_name,
-            substring(p.proname from '^_role_(.*)$') as engine_role
-        from pg_proc p
-        cross join aclexplode(p.proacl) a
-        where p.pronamespace = pyengine._namespace()
-            and pyengine._role_rank(substring(p.proname from '^_role_(.*)$')) is not null
-            and a.grantee not in (0, p.proowner)
-        order by a.grantee, pyengine._role_rank(substring(p.proname from '^_role_(.*)$')) desc
-    loop
-        perform pyengine._grant_functions(v_holder.role_name, v_holder.engine_role);
-    end loop;
+    execute format('delete from %I.%I', tg_table_schema, tg_table_name);
+    return new;
 end
-$_$;
+$$;
 
 
-COMMENT ON FUNCTION pyengine._renew_grants() IS 'Gives every holder of a role of the engine what that role may do now.';
+COMMENT ON FUNCTION pyengine._replace_only_row() IS 'Makes room for the row of a dump.';
 
 
 CREATE FUNCTION pyengine._request_workflow(request json) RETURNS text
@@ -7036,6 +7023,33 @@ $$;
 COMMENT ON FUNCTION pyengine.release_workflows(requests json) IS 'Gives workflows of a json array (workflow_id, lease_token) back unfinished; returns the ids that it released. Role: worker.';
 
 
+CREATE FUNCTION pyengine.renew_roles() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    v_holder record;
+begin
+    for v_holder in
+        select distinct on (a.grantee)
+            pg_get_userbyid(a.grantee) as role_name,
+            substring(p.proname from '^_role_(.*)$') as engine_role
+        from pg_proc p
+        cross join aclexplode(p.proacl) a
+        where p.pronamespace = pyengine._namespace()
+            and pyengine._role_rank(substring(p.proname from '^_role_(.*)$')) is not null
+            and a.grantee not in (0, p.proowner)
+        order by a.grantee, pyengine._role_rank(substring(p.proname from '^_role_(.*)$')) desc
+    loop
+        perform pyengine._grant_functions(v_holder.role_name, v_holder.engine_role);
+    end loop;
+end
+$_$;
+
+
+COMMENT ON FUNCTION pyengine.renew_roles() IS 'Gives every holder of a role of the engine what that role may do now; migrations end with it, and after ALTER EXTENSION pyengine UPDATE it is to be called. Role: owner.';
+
+
 CREATE FUNCTION pyengine.resume_queue(queue_name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -8271,6 +8285,12 @@ CREATE INDEX workflows_user_idx ON pyengine.workflows USING btree (authenticated
 CREATE INDEX workflows_was_forked_idx ON pyengine.workflows USING btree (created_at) WHERE was_forked_from;
 
 
+CREATE TRIGGER settings_replaced BEFORE INSERT ON pyengine.settings FOR EACH ROW EXECUTE FUNCTION pyengine._replace_only_row();
+
+
+CREATE TRIGGER upkeep_replaced BEFORE INSERT ON pyengine.upkeep FOR EACH ROW EXECUTE FUNCTION pyengine._replace_only_row();
+
+
 REVOKE ALL ON FUNCTION pyengine._answer_finishes(requests json, finished integer[]) FROM PUBLIC;
 
 
@@ -8544,7 +8564,7 @@ REVOKE ALL ON FUNCTION pyengine._record_bounce(call pyengine.debounce_call, hold
 REVOKE ALL ON FUNCTION pyengine._recorded_bounce(workflow_id text, start_step_id integer) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine._renew_grants() FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine._replace_only_row() FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._request_workflow(request json) FROM PUBLIC;
@@ -8869,6 +8889,9 @@ REVOKE ALL ON FUNCTION pyengine.register_queue(queue_name text, application_name
 
 
 REVOKE ALL ON FUNCTION pyengine.release_workflows(requests json) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.renew_roles() FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.resume_queue(queue_name text) FROM PUBLIC;
