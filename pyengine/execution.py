@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
@@ -47,6 +48,9 @@ T = TypeVar("T")
 _logger = logging.getLogger("pyengine")
 
 GET_STATUS = "DBOS.getStatus"
+
+# A run that has begun, its body, and the event loop that is to run it; None is a thread.
+Background = tuple[LocalRun, Callable[[], Any], asyncio.AbstractEventLoop | None]
 
 
 class Runtime(Preparation):
@@ -124,36 +128,60 @@ class Runtime(Preparation):
                 self._spawn(prepared.run, prepared.body, is_async=False)
         return started.workflow_id
 
-    def execute_claimed(self, claimed: ClaimedWorkflow, lease_token: str) -> None:
-        """Run a claimed workflow in the background; called on the dispatcher's thread."""
-        run = run_of(claimed, lease_token, self.codec)
+    def execute_claimed(self, claims: Sequence[ClaimedWorkflow], lease_token: str) -> None:
+        """Run claimed workflows in the background; on the dispatcher's thread. When it raises none of them runs."""
+        begun: list[Background] = []
+        try:
+            for claimed in claims:
+                run = run_of(claimed, lease_token, self.codec)
+                body, is_async = self._claimed_body(claimed, run)
+                begun.append(self._background(run, body, is_async=is_async))
+            self._run_in_background(begun)
+        except Exception:
+            for local, _, _ in begun:
+                local.drop()
+            raise
+
+    def _claimed_body(
+        self, claimed: ClaimedWorkflow, run: WorkflowRun
+    ) -> tuple[Callable[[], Any], bool]:
+        """What runs a claimed workflow, and whether that is a coroutine function."""
         found = self.registry.find(claimed.name, claimed.class_name, claimed.config_name)
         if found is None:
-            self._spawn(run, _not_found(claimed), is_async=False)
-            return
+            return _not_found(claimed), False
         workflow, bound = found
+        call: Callable[..., Any] = (
+            self._call_claimed_async if workflow.is_async else self._call_claimed
+        )
+        return functools.partial(call, claimed, run, workflow, bound), workflow.is_async
 
-        def arguments() -> tuple[tuple[Any, ...], dict[str, Any]]:
-            run.identity = authorize(workflow.name, workflow.roles, run.identity)
-            args, kwargs = self._arguments(claimed, workflow)
-            return (*bound, *args), kwargs
+    def _call_claimed(
+        self,
+        claimed: ClaimedWorkflow,
+        run: WorkflowRun,
+        workflow: RegisteredWorkflow,
+        bound: tuple[Any, ...],
+    ) -> Any:
+        args, kwargs = self._arguments(claimed, run, workflow)
+        with entered(Scope(run)):
+            return workflow.function(*bound, *args, **kwargs)
 
-        def body() -> Any:
-            args, kwargs = arguments()
-            with entered(Scope(run)):
-                return workflow.function(*args, **kwargs)
-
-        async def body_async() -> Any:
-            args, kwargs = arguments()
-            with entered(Scope(run)):
-                return await workflow.function(*args, **kwargs)
-
-        self._spawn(run, body_async if workflow.is_async else body, is_async=workflow.is_async)
+    async def _call_claimed_async(
+        self,
+        claimed: ClaimedWorkflow,
+        run: WorkflowRun,
+        workflow: RegisteredWorkflow,
+        bound: tuple[Any, ...],
+    ) -> Any:
+        args, kwargs = self._arguments(claimed, run, workflow)
+        with entered(Scope(run)):
+            return await workflow.function(*bound, *args, **kwargs)
 
     def _arguments(
-        self, claimed: ClaimedWorkflow, workflow: RegisteredWorkflow
+        self, claimed: ClaimedWorkflow, run: WorkflowRun, workflow: RegisteredWorkflow
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The arguments of a claimed workflow, which another language may have written."""
+        """The arguments of a claimed workflow, which another language may have written, for who may run it."""
+        run.identity = authorize(workflow.name, workflow.roles, run.identity)
         args, kwargs = self.codec.decode_arguments(claimed.inputs, claimed.serialization)
         if workflow.validate_args is not None:
             args, kwargs = workflow.validate_args(args, kwargs)
@@ -260,20 +288,36 @@ class Runtime(Preparation):
 
     def _spawn(self, run: WorkflowRun, body: Callable[[], Any], *, is_async: bool) -> None:
         """Run a workflow that is leased already, in a thread or on the background loop."""
+        self._run_in_background([self._background(run, body, is_async=is_async)])
+
+    def _background(
+        self, run: WorkflowRun, body: Callable[[], Any], *, is_async: bool
+    ) -> Background:
         run.can_hibernate = True
-        if is_async:
-            loop = self.engine.loop.get()
-            loop.call_soon_threadsafe(self._spawn_task, self._begin(run, loop), body)
-            return
-        local = self._begin(run)
-        context = contextvars.copy_context()
-        self.engine.threads.submit(lambda: context.run(self._run_in_thread, local, body))
+        loop = self.engine.loop.get() if is_async else None
+        return self._begin(run, loop), body, loop
+
+    def _run_in_background(self, begun: Sequence[Background]) -> None:
+        """Run these, with one wake-up of the threads and of each loop for all of them."""
+        jobs = [
+            functools.partial(contextvars.copy_context().run, self._run_in_thread, local, body)
+            for local, body, loop in begun
+            if loop is None
+        ]
+        if jobs:
+            self.engine.threads.submit(*jobs)
+        for loop in {loop for _, _, loop in begun if loop is not None}:
+            tasks = [(local, body) for local, body, its_loop in begun if its_loop is loop]
+            loop.call_soon_threadsafe(self._spawn_tasks, tasks)
+
+    def _spawn_tasks(self, tasks: Sequence[tuple[LocalRun, Callable[[], Any]]]) -> None:
+        for local, body in tasks:
+            self._spawn_task(local, body)
 
     def _run_in_thread(self, local: LocalRun, body: Callable[[], Any]) -> None:
-        try:
-            self.run(self._tracked(local, body))
-        except BaseException as error:
-            _log_end(local.run, error)
+        self.engine.drivers.run_detached(
+            self._tracked(local, body), lambda error: _log_end(local.run, error)
+        )
 
     def _spawn_task(self, local: LocalRun, body: Callable[[], Any]) -> None:
         task = asyncio.get_running_loop().create_task(self._run_task(local, body))

@@ -204,16 +204,7 @@ def _here() -> object:
 
 def run_of(claimed: ClaimedWorkflow, lease_token: str, codec: Codec) -> WorkflowRun:
     """The run of a claimed workflow, with its history."""
-    columns = (
-        claimed.step_names,
-        claimed.step_children,
-        claimed.step_serializations,
-        claimed.step_outputs,
-        claimed.step_errors,
-    )
-    recorded = (
-        Recorded(*values) for values in zip(*(column or () for column in columns), strict=True)
-    )
+    identity = (claimed.authenticated_user, claimed.assumed_role, claimed.authenticated_roles)
     return WorkflowRun(
         workflow_id=claimed.workflow_id,
         name=claimed.name,
@@ -225,8 +216,20 @@ def run_of(claimed: ClaimedWorkflow, lease_token: str, codec: Codec) -> Workflow
         is_claimed=True,
         claimed_at=claimed.claimed_at,
         _last_step_id=claimed.base_step_id,
-        identity=Identity(
-            claimed.authenticated_user, claimed.assumed_role, claimed.authenticated_roles
-        ),
-        history=dict(zip(claimed.step_ids or (), recorded, strict=True)),
+        identity=NOBODY if identity == (None, None, None) else Identity(*identity),
+        history=_history(claimed) if claimed.step_ids else {},
     )
+
+
+def _history(claimed: ClaimedWorkflow) -> dict[int, Recorded]:
+    columns = (
+        claimed.step_names,
+        claimed.step_children,
+        claimed.step_serializations,
+        claimed.step_outputs,
+        claimed.step_errors,
+    )
+    recorded = (
+        Recorded(*values) for values in zip(*(column or () for column in columns), strict=True)
+    )
+    return dict(zip(claimed.step_ids or (), recorded, strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pyengine.database import rows
@@ -12,6 +13,7 @@ from pyengine.database.calls import BATCHES, Call, Write
 from pyengine.database.session import Parameters, encode_parameter, make_rows
 
 _MIXED = "apply_batch"
+_NAME_THE_EXECUTOR = frozenset(("start_workflows", _MIXED))
 
 
 class Operation:
@@ -90,14 +92,24 @@ def compile_batch(operations: Sequence[Operation], schema: str, executor_id: int
         documents.setdefault(item.kind, []).append(item.document)  # type: ignore[union-attr]
     if len(documents) == 1:
         ((kind, items),) = documents.items()
-        function, row = BATCHES[kind]
-        requests = items[0] if len(items) == 1 else f"[{','.join(items)}]"
-        arguments: dict[str, object] = {"requests": requests}
+        function = BATCHES[kind][0]
+        body = items[0] if len(items) == 1 else f"[{','.join(items)}]"
     else:
-        function, row = _MIXED, rows.BatchAnswer
+        function = _MIXED
         parts = ",".join(f'"{kind}":[{",".join(items)}]' for kind, items in documents.items())
-        arguments = {"batch": "{" + parts + "}"}
-    if function in ("start_workflows", _MIXED):
-        arguments["executor_id"] = executor_id
-    call = Call(function, arguments, row)
-    return Batch(operations, call.text(schema), [encode_parameter(v) for v in arguments.values()])
+        body = "{" + parts + "}"
+    parameters = [encode_parameter(body)]
+    if function in _NAME_THE_EXECUTOR:
+        parameters.append(encode_parameter(executor_id))
+    return Batch(operations, _text(schema, function), parameters)
+
+
+@lru_cache(maxsize=64)
+def _text(schema: str, function: str) -> str:
+    rows_of = dict(BATCHES.values())
+    arguments = ["batch" if function == _MIXED else "requests"]
+    if function in _NAME_THE_EXECUTOR:
+        arguments.append("executor_id")
+    return Call(function, dict.fromkeys(arguments), rows_of.get(function, rows.BatchAnswer)).text(
+        schema
+    )

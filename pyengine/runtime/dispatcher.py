@@ -25,7 +25,7 @@ _PAUSES_SECONDS = (0.005, 0.05, 0.5, None)
 
 
 class Dispatcher:
-    """Claims workflows while there are free slots and hands each to `execute(claimed, lease_token)`."""
+    """Claims workflows while there are free slots and hands them to `execute(claimed, lease_token)`."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Dispatcher:
         channel: str,
         *,
         free_slots: Callable[[], int],
-        execute: Callable[[ClaimedWorkflow, str], None],
+        execute: Callable[[Sequence[ClaimedWorkflow], str], None],
         executor_lost: Callable[[], None],
         queue_names: Sequence[str] | None,
     ) -> None:
@@ -136,15 +136,10 @@ class Dispatcher:
         return len(claimed)
 
     def _hand_over(self, claimed: Sequence[ClaimedWorkflow], lease_token: str) -> None:
-        """Begin to run what was claimed; what can't be run here is given back, or it would be nobody's."""
-        failures: list[Exception] = []
-        leases: list[tuple[str, str]] = []
-        for workflow in claimed:
-            try:
-                self._execute(workflow, lease_token)
-            except Exception as error:
-                failures.append(error)
-                leases.append((workflow.workflow_id, lease_token))
-        if failures:
+        """Begin to run what was claimed; if it can't be run here it is given back, or it would be nobody's."""
+        try:
+            self._execute(claimed, lease_token)
+        except Exception:
+            leases = [(workflow.workflow_id, lease_token) for workflow in claimed]
             self._gateway.run_own(calls.release_workflows(leases=leases))
-            raise failures[0]
+            raise

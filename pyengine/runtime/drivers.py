@@ -17,6 +17,7 @@ from pyengine.database.calls import Call, Write
 from pyengine.effects import Await, AwaitLocal, Delay, Effect, Flow, Invoke, WaitFor
 from pyengine.errors import DBOSException, DBOSStepTimeoutError, DBOSWorkflowCancelledError
 from pyengine.runs import WorkflowRun
+from pyengine.runtime.batches import Operation
 from pyengine.runtime.gateway import Gateway
 from pyengine.runtime.hibernation import Hibernation, Stay
 from pyengine.runtime.local import LocalRuns, LostRun
@@ -57,6 +58,43 @@ class Drivers:
         except StopIteration as end:
             result: T = end.value
             return result
+
+    def run_detached(self, flow: Flow[Any], failed: Callable[[BaseException], None]) -> None:
+        """Run a flow whose result nobody waits for here; what it ends with, if not well, goes to `failed`.
+
+        The outcome of a workflow is its last word: the thread does not wait until it is stored, and may run the next
+        workflow meanwhile. So many short workflows share a few threads, and their outcomes share a commit.
+        """
+        self._advance(flow, flow.__next__, failed)
+
+    def _advance(
+        self, flow: Flow[Any], resume: Callable[[], Effect], failed: Callable[[BaseException], None]
+    ) -> None:
+        def go_on(operation: Operation) -> None:
+            error = operation.error
+            self._advance(
+                flow,
+                (lambda: flow.send(operation.result))
+                if error is None
+                else (lambda: flow.throw(error)),
+                failed,
+            )
+
+        try:
+            effect = resume()
+            while not (isinstance(effect, Write) and effect.kind == "finishes"):
+                try:
+                    value = self._perform(effect)
+                except BaseException as error:
+                    effect = flow.throw(error)
+                else:
+                    effect = flow.send(value)
+        except StopIteration:
+            return
+        except BaseException as error:
+            failed(error)
+        else:
+            self.gateway.submit(effect, go_on)
 
     async def run_async(self, flow: Flow[T]) -> T:
         """Run a flow to its end on the running event loop."""
@@ -206,18 +244,19 @@ class Drivers:
         local = self._runs.find(effect.workflow_id)
         if local is None:
             return None
-        if not local.outcome.done() and _runs_here(local.loop):
+        if not local.is_settled and _runs_here(local.loop):
             raise RuntimeError(
                 f"the result of workflow {effect.workflow_id} was waited for by blocking this event loop, "
                 "which has to run it: await the get_result of an async handle instead"
             )
         stay = self._hibernation.stay(effect, in_thread=True)
-        while not local.outcome.done():
-            concurrent.futures.wait((local.outcome,), _finite(stay.seconds()))
-            if not local.outcome.done() and stay.is_over(math.inf):
+        outcome = local.outcome()
+        while not outcome.done():
+            concurrent.futures.wait((outcome,), _finite(stay.seconds()))
+            if not outcome.done() and stay.is_over(math.inf):
                 self._hibernate(stay, math.inf)
         try:
-            return (local.outcome.result(),)
+            return (outcome.result(),)
         except LostRun:
             return None
 
@@ -226,7 +265,7 @@ class Drivers:
         if local is None:
             return None
         stay = self._hibernation.stay(effect, in_thread=False)
-        outcome = asyncio.wrap_future(local.outcome)
+        outcome = asyncio.wrap_future(local.outcome())
         outcome.add_done_callback(_retrieve)
         while not outcome.done():
             await asyncio.wait((outcome,), timeout=_finite(stay.seconds()))

@@ -66,7 +66,7 @@ class Engine:
         options: EngineOptions,
         *,
         functions: Callable[[], Sequence[str]],
-        execute: Callable[[ClaimedWorkflow, str], None],
+        execute: Callable[[Sequence[ClaimedWorkflow], str], None],
     ) -> None:
         self.options = options
         self._functions = functions
@@ -81,7 +81,7 @@ class Engine:
             application_name=f"pyengine {options.application_name}"[:63],
             prepare=options.prepare,
         )
-        self.gateway = Gateway(self._sessions, options.schema)
+        self.gateway = Gateway(self._sessions, options.schema, self.threads.submit_first)
         self.waits = Waits(self.gateway, self._channel)
         self._listener = Listener(
             options.listen_url,

@@ -13,7 +13,7 @@ import asyncio
 import threading
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
@@ -31,18 +31,23 @@ _PARALLEL_CALLS = 4
 
 
 class Gateway:
-    """Sends calls and writes; `schema` is the engine's schema.
+    """Sends calls and writes; `schema` is the engine's schema. `spawn` runs a job soon, in another thread.
 
     `waits_for_server` says whether calls outlast an outage of the database, or fail by it.
     """
 
-    def __init__(self, sessions: Sessions, schema: str) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        schema: str,
+        spawn: Callable[[Callable[[], None]], None],
+    ) -> None:
         self.sessions = sessions
         self.schema = schema
         self.executor_id: int | None = None
         self.waits_for_server = True
         self.round_trips_of_writes = 0
-        self._threads = ThreadLane(self)
+        self._threads = ThreadLane(self, spawn)
         self._calls = threading.BoundedSemaphore(_PARALLEL_CALLS)
         self._loops: weakref.WeakKeyDictionary[
             asyncio.AbstractEventLoop, tuple[LoopLane, LoopLane]
@@ -56,6 +61,10 @@ class Gateway:
         with self._calls:
             self.perform([operation])
         return operation.outcome()
+
+    def submit(self, item: Write, then: Callable[[Operation], None]) -> None:
+        """Perform a write without waiting for it: `then(operation)` is called, in any thread, when it is settled."""
+        self._threads.submit_detached(item, then)
 
     def run_own(self, call: Call[Any]) -> Any:
         """As `run`, for the engine's own few threads, which never queue behind the calls of users.
@@ -140,19 +149,42 @@ class _Waiting(Operation):
 
     __slots__ = ("turn",)
 
-    def __init__(self, item: Write) -> None:
-        super().__init__(item)
+    def wait(self) -> None:
+        """Be one of those that wait; whoever leads alone never comes here."""
         self.turn = threading.Lock()
         self.turn.acquire()
 
+    def resolve(self) -> None:
+        """Let the thread go on."""
+        self.turn.release()
+
+
+class _Detached(Operation):
+    """A write that no thread waits for."""
+
+    __slots__ = ("then",)
+
+    def __init__(self, item: Write, then: Callable[[Operation], None]) -> None:
+        super().__init__(item)
+        self.then = then
+
+    def resolve(self) -> None:
+        """Go on where the write left off, on the thread that sent it."""
+        self.then(self)
+
 
 class ThreadLane:
-    """Group commit among threads: whoever finds the lane free sends everything that waits."""
+    """Group commit among threads: whoever finds the lane free sends everything that waits.
 
-    def __init__(self, gateway: Gateway) -> None:
+    The next to lead is the thread of the write that waits longest; if none waits for that one, a thread is found by
+    `spawn`, so that no user's thread is kept by the writes of others.
+    """
+
+    def __init__(self, gateway: Gateway, spawn: Callable[[Callable[[], None]], None]) -> None:
         self._gateway = gateway
+        self._spawn = spawn
         self._lock = threading.Lock()
-        self._pending: deque[_Waiting] = deque()
+        self._pending: deque[_Waiting | _Detached] = deque()
         self._busy = False
 
     def submit(self, item: Write) -> Any:
@@ -162,6 +194,7 @@ class ThreadLane:
             leads = not self._busy
             self._busy = True
             if not leads:
+                operation.wait()
                 self._pending.append(operation)
         if not leads:
             try:
@@ -173,25 +206,40 @@ class ThreadLane:
             self._lead(operation)
         return operation.outcome()
 
-    def _lead(self, operation: _Waiting) -> None:
+    def submit_detached(self, item: Write, then: Callable[[Operation], None]) -> None:
+        """Perform a write: by leading a batch at once, or by leaving it to whoever leads next."""
         with self._lock:
-            batch: list[_Waiting] = take_batch(self._pending, [operation], MAX_BATCH)
+            leads = not self._busy
+            self._busy = True
+            self._pending.append(_Detached(item, then))
+        if leads:
+            self._lead()
+
+    def _lead(self, operation: _Waiting | None = None) -> None:
+        with self._lock:
+            first: list[_Waiting | _Detached] = [] if operation is None else [operation]
+            batch = take_batch(self._pending, first, MAX_BATCH)
         try:
             self._gateway.perform(batch)
         finally:
-            self._hand_over([o for o in batch if not o.settled and o is not operation])
-            for follower in batch:
-                if follower.settled and follower is not operation:
-                    follower.turn.release()
+            followers = [follower for follower in batch if follower is not operation]
+            self._hand_over([follower for follower in followers if not follower.settled])
+            for follower in followers:
+                if follower.settled:
+                    follower.resolve()
 
-    def _hand_over(self, unsettled: Sequence[_Waiting] = ()) -> None:
+    def _hand_over(self, unsettled: Sequence[_Waiting | _Detached] = ()) -> None:
         """Pass the lane to the next that waits; an interrupted leader's followers are sent again."""
         with self._lock:
             self._pending.extendleft(reversed(unsettled))
             self._busy = bool(self._pending)
-            successor = self._pending.popleft() if self._pending else None
-        if successor is not None:
+            successor = self._pending[0] if self._pending else None
+            if isinstance(successor, _Waiting):
+                self._pending.popleft()
+        if isinstance(successor, _Waiting):
             successor.turn.release()
+        elif successor is not None:
+            self._spawn(self._lead)
 
     def _abandon(self, operation: _Waiting) -> None:
         """The waiting thread was interrupted; if it had just been made leader, somebody else must lead."""

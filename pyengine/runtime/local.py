@@ -28,28 +28,50 @@ class LocalRun:
     `loop` is the event loop that runs it, None for a run in a thread.
     """
 
+    __slots__ = ("_future", "_lock", "_runs", "_settled", "loop", "run")
+
     def __init__(
         self, runs: LocalRuns, run: WorkflowRun, loop: asyncio.AbstractEventLoop | None = None
     ) -> None:
         self._runs = runs
+        self._lock = runs.lock
+        self._future: Future[Any] | None = None
+        self._settled: tuple[Any, Exception | None] | None = None
         self.run = run
         self.loop = loop
-        self.outcome: Future[Any] = Future()
         runs.begin(self)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the outcome is known."""
+        return self._settled is not None
+
+    def outcome(self) -> Future[Any]:
+        """The outcome to wait for. Most runs end without anybody waiting here: they never need a future."""
+        with self._lock:
+            if self._future is None:
+                self._future = Future()
+                if self._settled is not None:
+                    _fulfil(self._future, self._settled)
+            return self._future
 
     def __enter__(self) -> LocalRun:
         return self
 
     def succeed(self, output: Any) -> Any:
         """The run has ended with this output."""
-        with suppress(InvalidStateError):  # it was superseded: nobody waits for it any more
-            self.outcome.set_result(output)
+        self._settle(output, None)
         return output
 
     def lose(self) -> None:
         """Another run has taken over: who waits here asks the database, and this run may write nothing more."""
         self.run.end(DBOSWorkflowConflictIDError(self.run.workflow_id))
-        self._fail(LostRun())
+        self._settle(None, LostRun())
+
+    def drop(self) -> None:
+        """It could not be begun here after all: who waits here asks the database."""
+        self._runs.end(self)
+        self._settle(None, LostRun())
 
     def __exit__(
         self,
@@ -59,9 +81,9 @@ class LocalRun:
     ) -> Literal[False]:
         self._runs.end(self)
         if isinstance(error, Exception):
-            self._fail(error)
+            self._settle(None, error)
         elif error is not None:
-            self._fail(LostRun())
+            self._settle(None, LostRun())
             if isinstance(error, (HibernatedRun, ContinuedRun)):
                 _logger.debug("%s", error.message)
             elif isinstance(error, DBOSBaseException):
@@ -70,9 +92,24 @@ class LocalRun:
                 self._runs.interrupted(self.run)
         return False
 
-    def _fail(self, error: Exception) -> None:
-        with suppress(InvalidStateError):  # it was superseded
-            self.outcome.set_exception(error)
+    def _settle(self, output: Any, error: Exception | None) -> None:
+        """The first outcome counts: a run that was superseded has one already."""
+        with self._lock:
+            if self._settled is not None:
+                return
+            self._settled = (output, error)
+            future = self._future
+        if future is not None:
+            _fulfil(future, self._settled)
+
+
+def _fulfil(future: Future[Any], settled: tuple[Any, Exception | None]) -> None:
+    output, error = settled
+    with suppress(InvalidStateError):  # whoever waits on an event loop may cancel it
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(output)
 
 
 class LocalRuns:
@@ -87,7 +124,7 @@ class LocalRuns:
     ) -> None:
         self._ended = ended
         self.interrupted = interrupted
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._runs: dict[str, LocalRun] = {}
         self._busy = 0
 
@@ -101,7 +138,7 @@ class LocalRuns:
 
     def begin(self, local: LocalRun) -> None:
         """A run begins; an earlier run of the same workflow has lost it."""
-        with self._lock:
+        with self.lock:
             earlier = self._runs.get(local.run.workflow_id)
             self._runs[local.run.workflow_id] = local
             self._busy += local.run.is_claimed
@@ -110,7 +147,7 @@ class LocalRuns:
 
     def end(self, local: LocalRun) -> None:
         """A run ends; a later run of the same workflow stays."""
-        with self._lock:
+        with self.lock:
             if self._runs.get(local.run.workflow_id) is local:
                 del self._runs[local.run.workflow_id]
             self._busy -= local.run.is_claimed
@@ -122,18 +159,18 @@ class LocalRuns:
         if run is None or not run.is_claimed:
             yield
             return
-        with self._lock:
+        with self.lock:
             self._busy -= 1
         self._ended(run)
         try:
             yield
         finally:
-            with self._lock:
+            with self.lock:
                 self._busy += 1
 
     def abandon(self) -> None:
         """All runs were given back: they may write nothing more, and end at their next operation."""
-        with self._lock:
+        with self.lock:
             for local in self._runs.values():
                 local.run.end(DBOSWorkflowConflictIDError(local.run.workflow_id))
 

@@ -47,16 +47,37 @@ class ThreadPool:
         self._is_watching = False
         self._closed = False
 
-    def submit(self, job: Callable[[], None]) -> None:
-        """Run a job soon; it must not raise."""
+    def submit(self, *jobs: Callable[[], None]) -> None:
+        """Run jobs soon; they must not raise.
+
+        Raises:
+            RuntimeError: Not even one thread can be started; none of the jobs is run.
+        """
+        now = time.monotonic()
         with self._changed:
-            self._jobs.append((time.monotonic(), job))
-            if len(self._jobs) <= self._idle:
-                self._changed.notify()
-            elif self._threads >= _READY_THREADS:
+            self._jobs.extend((now, job) for job in jobs)
+            try:
+                self._find_threads(len(jobs))
+            except RuntimeError:
+                self._jobs.clear()
+                raise
+
+    def submit_first(self, job: Callable[[], None]) -> None:
+        """Run a job before all that wait; as `submit`."""
+        with self._changed:
+            self._jobs.appendleft((time.monotonic(), job))
+            self._find_threads(1)
+
+    def _find_threads(self, wanted: int) -> None:
+        woken = min(wanted, self._idle)
+        if woken:
+            self._changed.notify(woken)
+        for _ in range(min(len(self._jobs) - self._idle, self._room(), wanted)):
+            if self._threads >= _READY_THREADS:
                 self._watch()
-            elif self._room() > 0:
-                self._start_thread()
+                break
+            if not self._start_thread():
+                break
 
     def close(self) -> None:
         """Let idle threads end and forget jobs that have not begun."""
@@ -75,7 +96,6 @@ class ThreadPool:
             threading.Thread(target=self._work, name="pyengine-workflow", daemon=True).start()
         except RuntimeError:
             if not self._threads:
-                self._jobs.pop()
                 raise
             self._warn()
             return False
