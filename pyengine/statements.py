@@ -94,7 +94,9 @@ class SqlStep:
         """The statement that does the step and records it."""
         lease = [run.workflow_id, run.lease_token, step_id, self.name]
         arguments = {str(n): value for n, value in enumerate([*values, *lease])}
-        return DeclaredStatement(self.name, arguments, StatementResult, self._recording_text)
+        return DeclaredStatement(
+            self.name, arguments, StatementResult, written=self._recording_text
+        )
 
     def output(self, result: StatementResult) -> str:
         """What is recorded: the rows, or how many rows were touched."""

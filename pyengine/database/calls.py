@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 from typing import Any, Generic, TypeVar, cast
@@ -28,10 +28,15 @@ class Call(Generic[T]):
     function: str
     arguments: Mapping[str, object]
     row: type[T] | None = None
+    repeated: Mapping[str, object] = field(default_factory=dict)  # arguments when it is sent again
 
     def text(self, schema: str) -> str:
         """The statement, with $n parameters in the order of `arguments`."""
         return _text(schema, self.function, tuple(self.arguments), cast("Hashable", self.row))
+
+    def again(self) -> Call[T]:
+        """The call as it is sent once more, after a reply was lost."""
+        return replace(self, arguments={**self.arguments, **self.repeated})
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ def claim_workflows(
     lease_token: str,
     claim_limit: int,
     queue_names: Sequence[str] | None,
-    channel: str,
+    channel: str | None,
 ) -> Call[rows.ClaimedWorkflow]:
-    """Take up to `claim_limit` runnable workflows under one lease token."""
+    """Take up to `claim_limit` runnable workflows under one new lease token; `channel` waits for work no longer."""
     return Call(
         "claim_workflows",
         {
@@ -25,8 +25,10 @@ def claim_workflows(
             "claim_limit": claim_limit,
             "queue_names": queue_names,
             "channel": channel,
+            "is_repeated": False,
         },
         rows.ClaimedWorkflow,
+        repeated={"is_repeated": True},
     )
 
 

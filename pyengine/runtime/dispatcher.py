@@ -46,6 +46,7 @@ class Dispatcher:
         self._work = threading.Event()
         self._is_full = False
         self._waits_until = math.inf
+        self._is_waiting = False
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="pyengine-dispatcher", daemon=True)
 
@@ -108,6 +109,7 @@ class Dispatcher:
         call = queue_calls.await_work(
             executor_id=executor_id, channel=self._channel, queue_names=self._queue_names
         )
+        self._is_waiting = True
         timer: float | None = self._gateway.run_own(call)[0]
         if timer is None:
             return pause
@@ -129,9 +131,10 @@ class Dispatcher:
             lease_token=lease_token,
             claim_limit=limit,
             queue_names=self._queue_names,
-            channel=self._channel,
+            channel=self._channel if self._is_waiting else None,
         )
         claimed = self._gateway.run_own(call)
+        self._is_waiting = self._is_waiting and not claimed
         self._hand_over(claimed, lease_token)
         return len(claimed)
 

@@ -114,9 +114,18 @@ class Gateway:
                     self._fail(operations, error)
                     return
                 self.sessions.closed.wait(pause)
+                batch = self._again(operations, batch)
             else:
                 batch.settle(found)
                 return
+
+    def _again(self, operations: Sequence[Operation], batch: Batch) -> Batch | None:
+        """The statement to send after a failure: a call may say that it is a repetition."""
+        item = operations[0].item
+        if not isinstance(item, Call) or not item.repeated:
+            return batch
+        operations[0].item = item.again()
+        return self.compile(operations)
 
     def _fail(self, operations: Sequence[Operation], error: BaseException) -> None:
         """A statement failed for good: find the item that is to blame by sending each alone."""

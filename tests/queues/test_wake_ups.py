@@ -14,7 +14,7 @@ from pyengine.database.session import Session as ServerSession
 from tests.queues.arena import Session, enqueue, request
 
 prompt = Queue("prompt")
-Queue("one by one", concurrency=1)
+one_by_one = Queue("one by one", concurrency=1)
 
 
 @DBOS.workflow()

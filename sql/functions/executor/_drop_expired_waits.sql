@@ -1,4 +1,4 @@
--- Remove waits whose owners are gone. Locks: the rows (skipping locked ones).
+-- Remove waits whose owners are gone, and old bookmarks. Locks: the rows (of waits skipping locked ones).
 create or replace function pyengine._drop_expired_waits()
 returns void
 language plpgsql
@@ -16,7 +16,9 @@ begin
         limit 1000
         for update skip locked
     );
+    delete from pyengine.bookmarks b
+    where b.expires_at < pyengine.now() - interval '1 minute';
 end
 $$;
 
-comment on function pyengine._drop_expired_waits is 'Removes waits that have expired.';
+comment on function pyengine._drop_expired_waits is 'Removes waits and bookmarks that have expired.';

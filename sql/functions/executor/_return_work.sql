@@ -56,7 +56,7 @@ begin
             select 1 from pyengine.workflows w where w.status = 'PENDING' and w.executor_id = e.executor_id
         );
 
-    perform pyengine._wake(v_work_keys);
+    perform pyengine._wake_returned(v_work_keys);
     return v_returned;
 end
 $$;

@@ -10,6 +10,7 @@ begin
     update pyengine.executors e
     set functions = set_executor_functions.functions
     where e.executor_id = set_executor_functions.executor_id and e.finished_at is null;
+    delete from pyengine.bookmarks b where b.executor_id = set_executor_functions.executor_id;
 end
 $$;
 

@@ -56,13 +56,7 @@ begin
     v_result.reaped_executors := pyengine._reap_executors();
     v_result.requeued_workflows := pyengine._return_work();
     v_result.claimable := v_result.is_alive and (
-        exists (
-            select 1
-            from pyengine.workflows w
-            where w.status = 'ENQUEUED' and w.queue_name is null
-                and pyengine._may_run(v_executor, w.application_name, w.application_version, w.version_is_pinned,
-                    w.name, w.class_name, w.config_name)
-        )
+        pyengine._has_work_without_queue(v_executor)
         or exists (
             select 1
             from pyengine.hibernations h
@@ -76,7 +70,7 @@ begin
             ) w
             where h.queue_name = '' and h.due_at <= v_now + interval '1 second'
         )
-        or exists (select 1 from pyengine._workable_queues(v_executor.application_name, null))
+        or exists (select 1 from pyengine._workable_queues(v_executor, null))
         or exists (select 1 from pyengine.workflows w where w.status = 'DELAYED' and w.delayed_until <= v_now)
     );
     v_result.has_chores := pyengine._has_chores();

@@ -20,7 +20,7 @@ begin
     return query
     with workable as materialized (
         select n.queue_name, n.is_limited
-        from pyengine._workable_queues((_lock_queues.executor).application_name, _lock_queues.queue_names) n
+        from pyengine._workable_queues(_lock_queues.executor, _lock_queues.queue_names) n
     ), locked as (
         update pyengine.queues q
         set claim_count = q.claim_count + 1

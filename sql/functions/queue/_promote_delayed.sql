@@ -1,6 +1,6 @@
 -- Make delayed workflows that are due claimable. A debounced one lets its key go: the next call starts another.
 -- Locks: the settings row (no key update, not waiting for it), then the workflow rows (no key update, skipping locked
--- ones).
+-- ones), then the bookmarks of their queues: their old places may lie before them.
 --
 -- One transaction promotes at a time. Two would meet: the second would lock, with its older snapshot, what the first
 -- has just made claimable, and keep it from those who claim while the second waits for a queue.
@@ -15,6 +15,7 @@ set enable_seqscan = off
 as $$
 declare
     v_due text[];
+    v_work_keys bigint[];
 begin
     if not exists (
         select 1 from pyengine.workflows w where w.status = 'DELAYED' and w.delayed_until <= pyengine.now()
@@ -36,10 +37,15 @@ begin
     if v_due = '{}' then
         return 0;
     end if;
-    update pyengine.workflows w
-    set status = 'ENQUEUED', updated_at = pyengine.now(),
-        deduplication_id = case when w.debounce_until is null then w.deduplication_id end
-    where w.workflow_id = any (v_due);
+    with promoted as (
+        update pyengine.workflows w
+        set status = 'ENQUEUED', updated_at = pyengine.now(),
+            deduplication_id = case when w.debounce_until is null then w.deduplication_id end
+        where w.workflow_id = any (v_due)
+        returning w.queue_name
+    )
+    select array_agg(distinct pyengine.wait_key('work', coalesce(p.queue_name, ''))) into v_work_keys from promoted p;
+    perform pyengine._remove_bookmarks(v_work_keys);
     return cardinality(v_due);
 end
 $$;

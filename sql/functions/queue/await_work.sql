@@ -16,22 +16,22 @@ set enable_mergejoin = off
 as $$
 declare
     v_now timestamptz := pyengine.now();
-    v_application_name text;
+    v_executor pyengine.executors;
     v_due timestamptz;
     v_wake timestamptz;
 begin
-    select e.application_name
-    into v_application_name
+    select e.*
+    into v_executor
     from pyengine.executors e
     where e.executor_id = await_work.executor_id;
 
     perform pyengine._await_keys(
-        pyengine._work_keys(v_application_name, await_work.queue_names), await_work.channel);
+        pyengine._work_keys(v_executor.application_name, await_work.queue_names), await_work.channel);
 
     select least(
         (select min(w.delayed_until) from pyengine.workflows w where w.status = 'DELAYED'),
         (select min(pyengine._window_opens_at(q))
-         from pyengine._workable_queues(v_application_name, await_work.queue_names) n
+         from pyengine._workable_queues(v_executor, await_work.queue_names) n
          join pyengine.queues q on q.queue_name = n.queue_name
          where num_nonnulls(q.limiter_limit, q.partition_limiter_limit) > 0 and not q.is_paused)
     )
@@ -43,7 +43,7 @@ begin
         union all
         select q.queue_name
         from pyengine.queues q
-        where not q.is_paused and (q.application_name is null or q.application_name = v_application_name)
+        where not q.is_paused and (q.application_name is null or q.application_name = v_executor.application_name)
             and (await_work.queue_names is null or q.queue_name = any (await_work.queue_names))
     ) n
     cross join lateral (

@@ -23,6 +23,7 @@ begin
             message = format('there is no version %s: a version is known once a process of it was launched',
                 set_latest_application_version.version_name);
     end if;
+    delete from pyengine.bookmarks;
     perform pyengine._wake(array[pyengine.wait_key('work', '')]);
 end
 $$;

@@ -18,32 +18,29 @@ declare
     v_leased text[];
     v_dead text[];
 begin
-    with changed as (
+    with leased as (
         update pyengine.workflows w
-        set status = case when a.is_dead then 'MAX_RECOVERY_ATTEMPTS_EXCEEDED' else 'PENDING' end,
-            lease_token = case when not a.is_dead then _lease_workflows.lease_token end,
-            executor_id = case when a.is_dead then w.executor_id else _lease_workflows.executor_id end,
-            executor_name = case when a.is_dead then w.executor_name else v_executor_name end,
-            attempt_count = w.attempt_count + (not a.is_dead and w.status <> 'PENDING')::int,
-            deduplication_id = case when not a.is_dead then w.deduplication_id end,
-            started_at = case when a.is_dead or w.status = 'PENDING' then w.started_at else v_now end,
-            deadline_at = case when a.is_dead then w.deadline_at else coalesce(w.deadline_at, v_now + w.timeout) end,
-            finished_at = case when a.is_dead then v_now end,
-            updated_at = v_now
+        set status = 'PENDING', lease_token = _lease_workflows.lease_token,
+            executor_id = _lease_workflows.executor_id, executor_name = v_executor_name,
+            attempt_count = w.attempt_count + (w.status <> 'PENDING')::int,
+            started_at = case when w.status = 'PENDING' then w.started_at else v_now end,
+            deadline_at = coalesce(w.deadline_at, v_now + w.timeout), updated_at = v_now
         from unnest(_lease_workflows.workflow_ids) i (workflow_id)
-        cross join lateral (
-            select o.status <> 'PENDING' and o.attempt_count >= o.max_attempts is true as is_dead
-            from pyengine.workflows o where o.workflow_id = i.workflow_id
-        ) a
         where w.workflow_id = i.workflow_id
-        returning w.workflow_id, a.is_dead
+            and (w.status = 'PENDING' or w.attempt_count < w.max_attempts is not false)
+        returning w.workflow_id
     )
-    select coalesce(array_agg(c.workflow_id) filter (where not c.is_dead), '{}'),
-        array_agg(c.workflow_id) filter (where c.is_dead)
-    into v_leased, v_dead
-    from changed c;
+    select coalesce(array_agg(c.workflow_id), '{}') into v_leased from leased c;
 
-    if v_dead is not null then
+    if cardinality(v_leased) < cardinality(_lease_workflows.workflow_ids) then
+        with dead as (
+            update pyengine.workflows w
+            set status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', deduplication_id = null, finished_at = v_now, updated_at = v_now
+            from unnest(_lease_workflows.workflow_ids) i (workflow_id)
+            where w.workflow_id = i.workflow_id and w.workflow_id <> all (v_leased)
+            returning w.workflow_id
+        )
+        select array_agg(d.workflow_id) into v_dead from dead d;
         perform pyengine._wake_ended(v_dead, null);
     end if;
     return v_leased;

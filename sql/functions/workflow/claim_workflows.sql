@@ -4,7 +4,9 @@
 -- Locks: the rows of limited queues that have work (in name order), then the claimed workflow rows (no key update,
 -- skipping locked ones).
 --
--- A repeated call with the same lease token returns what the first call claimed, so a lost reply strands nothing.
+-- A repeated call with the same lease token returns what the first call claimed, so a lost reply strands nothing; it
+-- waits for the first, if that still runs. Who knows that a call is the first says so (is_repeated => false), and saves
+-- reading all that the executor runs.
 -- A workflow that has used up its attempts is dead-lettered instead of claimed.
 --
 -- The commit is waited for only when starts under a rate limit were logged. If a claim is lost in a crash of the
@@ -14,7 +16,8 @@ create or replace function pyengine.claim_workflows(
     lease_token uuid,
     claim_limit int,
     queue_names text[] default null,
-    channel text default null
+    channel text default null,
+    is_repeated boolean default true
 )
 returns setof pyengine.claimed_workflow
 language plpgsql
@@ -42,14 +45,17 @@ begin
             detail = json_build_object('executor_id', claim_workflows.executor_id)::text;
     end if;
 
-    v_claimed := array(
-        select w.workflow_id from pyengine.workflows w
-        where w.executor_id = claim_workflows.executor_id and w.status = 'PENDING'
-            and w.lease_token = claim_workflows.lease_token
-    );
-    if v_claimed <> '{}' then
-        return query select c.* from pyengine._describe_claims(v_claimed) c;
-        return;
+    perform pg_advisory_xact_lock(hashtextextended(claim_workflows.lease_token::text, 0));
+    if claim_workflows.is_repeated then
+        v_claimed := array(
+            select w.workflow_id from pyengine.workflows w
+            where w.executor_id = claim_workflows.executor_id and w.status = 'PENDING'
+                and w.lease_token = claim_workflows.lease_token
+        );
+        if v_claimed <> '{}' then
+            return query select c.* from pyengine._describe_claims(v_claimed) c;
+            return;
+        end if;
     end if;
 
     perform pyengine._promote_delayed();
@@ -84,11 +90,13 @@ begin
             v_picked, claim_workflows.executor_id, claim_workflows.lease_token);
     end if;
     if v_claimed <> '{}' then
-        perform pyengine.forget_waits(
-            pyengine._work_keys(v_executor.application_name, claim_workflows.queue_names), claim_workflows.channel);
+        if claim_workflows.channel is not null then
+            perform pyengine.forget_waits(
+                pyengine._work_keys(v_executor.application_name, claim_workflows.queue_names), claim_workflows.channel);
+        end if;
         return query select c.* from pyengine._describe_claims(v_claimed) c;
     end if;
 end
 $$;
 
-comment on function pyengine.claim_workflows is 'Hands up to claim_limit runnable workflows to an executor, with inputs and history, under one lease token; idempotent per token. queue_names restricts the queues; the waits of channel for work are taken back when something is claimed. Role: worker.';
+comment on function pyengine.claim_workflows is 'Hands up to claim_limit runnable workflows to an executor, with inputs and history, under one lease token; idempotent per token (is_repeated => false says that the token is new, which is quicker). queue_names restricts the queues; the waits of channel for work are taken back when something is claimed. Role: worker.';

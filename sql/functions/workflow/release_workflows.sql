@@ -30,7 +30,7 @@ begin
     into v_released, v_work_keys
     from released r;
 
-    perform pyengine._wake(v_work_keys);
+    perform pyengine._wake_returned(v_work_keys);
     return query select r.id from unnest(v_released) r (id);
 end
 $$;

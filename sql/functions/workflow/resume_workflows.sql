@@ -51,7 +51,7 @@ begin
         where w.workflow_id = any (v_resumed);
         perform pyengine._end_hibernations(v_resumed);
         perform pyengine._warn_owners(v_running);
-        perform pyengine._wake(array(select pyengine.wait_key('work', n.queue_name) from unnest(v_queue_names) n (queue_name)));
+        perform pyengine._wake_returned(array(select pyengine.wait_key('work', n.queue_name) from unnest(v_queue_names) n (queue_name)));
     end if;
     return query
     select w.workflow_id::text

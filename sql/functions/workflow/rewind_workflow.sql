@@ -54,7 +54,7 @@ begin
         queue_name = rewind_workflow.queue_name, partition_key = rewind_workflow.partition_key, is_serial = false,
         deadline_at = null, started_at = null, finished_at = null, updated_at = pyengine.now()
     where w.workflow_id = rewind_workflow.workflow_id;
-    perform pyengine._wake(array[pyengine.wait_key('work', coalesce(rewind_workflow.queue_name, ''))]);
+    perform pyengine._wake_returned(array[pyengine.wait_key('work', coalesce(rewind_workflow.queue_name, ''))]);
 end
 $$;
 

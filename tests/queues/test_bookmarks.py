@@ -1,0 +1,148 @@
+"""An executor does not read the front of a queue again and again when nothing there is for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.queues import arena
+from tests.queues.arena import Session, claim, enqueue, register, release, request
+
+# Enough for one look to take longer than the few milliseconds after which an executor sets a bookmark.
+FOREIGN = 20_000
+
+
+def fill_with_foreign_work(session: Session, queue_name: str | None) -> None:
+    """A backlog at the front that no executor of these tests has the function for."""
+    session.execute(
+        """insert into pyengine.workflows
+           (workflow_id, status, name, queue_name, priority, created_at, updated_at, serialization, inputs)
+           select 'foreign-' || i, 'ENQUEUED', 'unknown', %s, 3, now() - interval '1 hour', now(), 'json', '{}'
+           from generate_series(1, %s) i""",
+        (queue_name, FOREIGN),
+    )
+    session.execute("vacuum analyze pyengine.workflows")
+
+
+def rows_read(url: str, executor_id: int, statement: str) -> tuple[list[Any], int]:
+    """The rows of a statement, and how many workflows the server looked at for it."""
+    counter = (
+        "select idx_tup_fetch from pg_stat_xact_user_tables"
+        " where schemaname = 'pyengine' and relname = 'workflows'"
+    )
+    with psycopg.connect(url) as session:
+        found = session.execute(statement, {"executor": executor_id}).fetchall()
+        ((read,),) = session.execute(counter).fetchall()
+    return found, read
+
+
+CLAIM = """select c.workflow_id from pyengine.claim_workflows(
+    executor_id => %(executor)s, lease_token => gen_random_uuid(), claim_limit => 10) c"""
+TICK = "select t.claimable from pyengine.tick_executor(executor_id => %(executor)s) t"
+
+
+@pytest.mark.parametrize("queue_name", ["mixed", None])
+def test_work_of_others_at_the_front_is_read_once(
+    sql: Session, engine_url: str, queue_name: str | None
+) -> None:
+    arena.queue(sql, "mixed")
+    fill_with_foreign_work(sql, queue_name)
+    executor = register(sql)
+    _, first = rows_read(engine_url, executor, CLAIM)
+    enqueue(sql, request(queue_name, "own", priority=3))
+
+    found, second = rows_read(engine_url, executor, CLAIM)
+
+    assert first >= FOREIGN
+    assert found == [("own",)]
+    assert second < 100
+
+
+def test_a_tick_reads_the_work_of_others_once(sql: Session, engine_url: str) -> None:
+    fill_with_foreign_work(sql, None)
+    executor = register(sql)
+    first, _ = rows_read(engine_url, executor, TICK)
+
+    second, read = rows_read(engine_url, executor, TICK)
+
+    assert first == second == [(False,)]
+    assert read < 100
+
+
+def bookmark(session: Session, executor_id: int, workflow_id: str, seconds: float = 60) -> None:
+    """Say that an executor has looked up to a workflow."""
+    session.execute(
+        """insert into pyengine.bookmarks
+           select %s, w.queue_name, pyengine.wait_key('work', w.queue_name), w.priority, w.created_at, w.workflow_id,
+               now() + make_interval(secs => %s)
+           from pyengine.workflows w where w.workflow_id = %s""",
+        (executor_id, seconds, workflow_id),
+    )
+
+
+@pytest.fixture
+def executor(sql: Session) -> int:
+    """An executor that has looked up to the second of three workflows."""
+    arena.queue(sql, "q")
+    enqueue(sql, *(request("q", name, priority=5) for name in ("first", "second", "third")))
+    executor_id = register(sql)
+    bookmark(sql, executor_id, "second")
+    return executor_id
+
+
+def test_what_is_more_urgent_goes_first(sql: Session, executor: int) -> None:
+    enqueue(sql, request("q", "urgent", priority=1))
+
+    assert [i for i, _ in claim(sql, executor)] == ["urgent", "third"]
+
+
+def test_work_that_is_given_back_is_found_in_its_old_place(sql: Session, executor: int) -> None:
+    (third,) = claim(sql, executor)
+    assert claim(sql, executor) == []
+
+    release(sql, third)
+
+    assert [i for i, _ in claim(sql, executor)] == ["first", "second", "third"]
+
+
+def test_work_of_a_dead_executor_is_found_in_its_old_place(sql: Session, executor: int) -> None:
+    dying = register(sql)
+    claim(sql, dying, 1)
+
+    arena.leave(sql, dying)
+
+    assert [i for i, _ in claim(sql, executor, 1)] == ["first"]
+
+
+def test_resumed_work_is_found_in_its_old_place(sql: Session, executor: int) -> None:
+    arena.cancel(sql, "first")
+
+    sql.execute("select pyengine.resume_workflows(array['first'], 'q')")
+
+    assert [i for i, _ in claim(sql, executor, 1)] == ["first"]
+
+
+def test_delayed_work_is_found_when_it_is_due(sql: Session, executor: int) -> None:
+    sql.execute(
+        "update pyengine.workflows set status = 'DELAYED', delayed_until = now() where workflow_id = 'first'"
+    )
+
+    assert [i for i, _ in claim(sql, executor, 1)] == ["first"]
+
+
+def test_a_new_function_lets_an_executor_look_from_the_front(sql: Session, executor: int) -> None:
+    sql.execute("select pyengine.set_executor_functions(%s, '{f,g}')", (executor,))
+
+    assert [i for i, _ in claim(sql, executor, 1)] == ["first"]
+
+
+def test_what_was_committed_late_is_found_when_the_bookmark_expires(
+    sql: Session, executor: int
+) -> None:
+    assert [i for i, _ in claim(sql, executor, 1)] == ["third"]
+
+    sql.execute("update pyengine.bookmarks set expires_at = now()")
+
+    assert [i for i, _ in claim(sql, executor)] == ["first", "second"]
