@@ -627,6 +627,58 @@ $$;
 COMMENT ON FUNCTION pyengine._await_keys(wait_keys bigint[], channel text) IS 'Registers a channel as waiting for keys, for a minute.';
 
 
+CREATE UNLOGGED TABLE pyengine.bookmarks (
+    executor_id bigint NOT NULL,
+    queue_name text NOT NULL,
+    wait_key bigint NOT NULL,
+    priority integer NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    workflow_id text NOT NULL COLLATE pg_catalog."C",
+    expires_at timestamp with time zone NOT NULL
+)
+WITH (fillfactor='50');
+
+
+COMMENT ON TABLE pyengine.bookmarks IS 'Where executors go on looking for work in queues whose front is costly to read; few rows, for a second or some.';
+
+
+COMMENT ON COLUMN pyengine.bookmarks.queue_name IS 'The queue; empty for work without a queue.';
+
+
+COMMENT ON COLUMN pyengine.bookmarks.wait_key IS 'The key of the queue''s work, by which those who give work back remove the bookmark.';
+
+
+COMMENT ON COLUMN pyengine.bookmarks.workflow_id IS 'With priority and created_at the place in the queue: what comes before it was looked at.';
+
+
+COMMENT ON COLUMN pyengine.bookmarks.expires_at IS 'When the executor looks from the front again: what was committed late or given back may be there.';
+
+
+CREATE FUNCTION pyengine._bookmark(executor_id bigint, queue_name text) RETURNS pyengine.bookmarks
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_place pyengine.bookmarks;
+begin
+    select b.*
+    into v_place
+    from pyengine.bookmarks b
+    where b.executor_id = _bookmark.executor_id and b.queue_name = _bookmark.queue_name
+        and b.expires_at > pyengine.now();
+    if not found then
+        v_place := row(_bookmark.executor_id, _bookmark.queue_name, null, -1, '-infinity', '', null);
+    end if;
+    return v_place;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._bookmark(executor_id bigint, queue_name text) IS 'The place in a queue behind which an executor looks for work.';
+
+
 CREATE FUNCTION pyengine._bounce(call pyengine.debounce_call) RETURNS pyengine.debounce_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1446,11 +1498,13 @@ begin
         limit 1000
         for update skip locked
     );
+    delete from pyengine.bookmarks b
+    where b.expires_at < pyengine.now() - interval '1 minute';
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine._drop_expired_waits() IS 'Removes waits that have expired.';
+COMMENT ON FUNCTION pyengine._drop_expired_waits() IS 'Removes waits and bookmarks that have expired.';
 
 
 CREATE FUNCTION pyengine._drop_stale_hibernations() RETURNS void
@@ -2378,6 +2432,44 @@ $$;
 COMMENT ON FUNCTION pyengine._has_serial_work(queue_name text) IS 'Whether a queue has claimable work that runs one at a time with its key.';
 
 
+CREATE FUNCTION pyengine._has_work_without_queue(executor pyengine.executors) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    AS $$
+declare
+    v_began_at timestamptz := pyengine.now();
+    v_place pyengine.bookmarks := pyengine._bookmark((_has_work_without_queue.executor).executor_id, '');
+    v_is_found boolean := exists (
+        select 1
+        from pyengine._stretches(v_place) s
+        cross join lateral (
+            select 1
+            from pyengine.workflows w
+            where w.status = 'ENQUEUED' and w.queue_name is null and w.partition_key is null
+                and (w.priority, w.created_at, w.workflow_id) > (s.priority, s.created_at, s.workflow_id)
+                and w.priority <= s.last_priority
+                and pyengine._may_run(_has_work_without_queue.executor, w.application_name, w.application_version,
+                    w.version_is_pinned, w.name, w.class_name, w.config_name)
+            order by w.priority, w.created_at, w.workflow_id
+            limit 1
+        ) k
+    );
+begin
+    if not v_is_found and pyengine.now() - v_began_at > interval '3 milliseconds' then
+        perform pyengine._set_bookmark(v_place, null, v_began_at);
+    end if;
+    return v_is_found;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._has_work_without_queue(executor pyengine.executors) IS 'Whether there is work without a queue that an executor may run.';
+
+
 CREATE FUNCTION pyengine._hold_lease(workflow_id text, lease_token uuid) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2700,32 +2792,29 @@ declare
     v_leased text[];
     v_dead text[];
 begin
-    with changed as (
+    with leased as (
         update pyengine.workflows w
-        set status = case when a.is_dead then 'MAX_RECOVERY_ATTEMPTS_EXCEEDED' else 'PENDING' end,
-            lease_token = case when not a.is_dead then _lease_workflows.lease_token end,
-            executor_id = case when a.is_dead then w.executor_id else _lease_workflows.executor_id end,
-            executor_name = case when a.is_dead then w.executor_name else v_executor_name end,
-            attempt_count = w.attempt_count + (not a.is_dead and w.status <> 'PENDING')::int,
-            deduplication_id = case when not a.is_dead then w.deduplication_id end,
-            started_at = case when a.is_dead or w.status = 'PENDING' then w.started_at else v_now end,
-            deadline_at = case when a.is_dead then w.deadline_at else coalesce(w.deadline_at, v_now + w.timeout) end,
-            finished_at = case when a.is_dead then v_now end,
-            updated_at = v_now
+        set status = 'PENDING', lease_token = _lease_workflows.lease_token,
+            executor_id = _lease_workflows.executor_id, executor_name = v_executor_name,
+            attempt_count = w.attempt_count + (w.status <> 'PENDING')::int,
+            started_at = case when w.status = 'PENDING' then w.started_at else v_now end,
+            deadline_at = coalesce(w.deadline_at, v_now + w.timeout), updated_at = v_now
         from unnest(_lease_workflows.workflow_ids) i (workflow_id)
-        cross join lateral (
-            select o.status <> 'PENDING' and o.attempt_count >= o.max_attempts is true as is_dead
-            from pyengine.workflows o where o.workflow_id = i.workflow_id
-        ) a
         where w.workflow_id = i.workflow_id
-        returning w.workflow_id, a.is_dead
+            and (w.status = 'PENDING' or w.attempt_count < w.max_attempts is not false)
+        returning w.workflow_id
     )
-    select coalesce(array_agg(c.workflow_id) filter (where not c.is_dead), '{}'),
-        array_agg(c.workflow_id) filter (where c.is_dead)
-    into v_leased, v_dead
-    from changed c;
+    select coalesce(array_agg(c.workflow_id), '{}') into v_leased from leased c;
 
-    if v_dead is not null then
+    if cardinality(v_leased) < cardinality(_lease_workflows.workflow_ids) then
+        with dead as (
+            update pyengine.workflows w
+            set status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', deduplication_id = null, finished_at = v_now, updated_at = v_now
+            from unnest(_lease_workflows.workflow_ids) i (workflow_id)
+            where w.workflow_id = i.workflow_id and w.workflow_id <> all (v_leased)
+            returning w.workflow_id
+        )
+        select array_agg(d.workflow_id) into v_dead from dead d;
         perform pyengine._wake_ended(v_dead, null);
     end if;
     return v_leased;
@@ -2748,7 +2837,7 @@ begin
     return query
     with workable as materialized (
         select n.queue_name, n.is_limited
-        from pyengine._workable_queues((_lock_queues.executor).application_name, _lock_queues.queue_names) n
+        from pyengine._workable_queues(_lock_queues.executor, _lock_queues.queue_names) n
     ), locked as (
         update pyengine.queues q
         set claim_count = q.claim_count + 1
@@ -3084,55 +3173,77 @@ CREATE FUNCTION pyengine._pick_from_order(queue_name text, executor pyengine.exe
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
+    v_began_at timestamptz := pyengine.now();
+    v_place pyengine.bookmarks := pyengine._bookmark(
+        (_pick_from_order.executor).executor_id, coalesce(_pick_from_order.queue_name, ''));
     v_picked text[];
 begin
     if _pick_from_order.queue_name is null then
-        return array(
-            select w.workflow_id
-            from pyengine.workflows w
-            where w.status = 'ENQUEUED' and w.queue_name is null and w.partition_key is null
-                and pyengine._may_run(_pick_from_order.executor, w.application_name, w.application_version,
-                    w.version_is_pinned, w.name, w.class_name, w.config_name)
-            order by w.priority, w.created_at, w.workflow_id
+        v_picked := array(
+            select k.workflow_id
+            from pyengine._stretches(v_place) s
+            cross join lateral (
+                select w.workflow_id, w.priority, w.created_at
+                from pyengine.workflows w
+                where w.status = 'ENQUEUED' and w.queue_name is null and w.partition_key is null
+                    and (w.priority, w.created_at, w.workflow_id) > (s.priority, s.created_at, s.workflow_id)
+                    and w.priority <= s.last_priority
+                    and pyengine._may_run(_pick_from_order.executor, w.application_name, w.application_version,
+                        w.version_is_pinned, w.name, w.class_name, w.config_name)
+                order by w.priority, w.created_at, w.workflow_id
+                limit _pick_from_order.pick_limit
+                for no key update skip locked
+            ) k
+            order by k.priority, k.created_at, k.workflow_id
             limit _pick_from_order.pick_limit
-            for no key update skip locked
+        );
+    else
+        v_picked := array(
+            select c.workflow_id
+            from pyengine._stretches(v_place) s
+            cross join lateral (
+                select k.* from (
+                    select w.workflow_id, w.priority, w.created_at
+                    from pyengine.workflows w
+                    where w.status = 'ENQUEUED' and w.queue_name = _pick_from_order.queue_name
+                        and w.partition_key is null
+                        and (w.priority, w.created_at, w.workflow_id) > (s.priority, s.created_at, s.workflow_id)
+                        and w.priority <= s.last_priority
+                        and pyengine._may_run(_pick_from_order.executor, w.application_name, w.application_version,
+                            w.version_is_pinned, w.name, w.class_name, w.config_name)
+                    order by w.priority, w.created_at, w.workflow_id
+                    limit _pick_from_order.pick_limit
+                    for no key update skip locked
+                ) k
+                union all
+                select k.* from (
+                    select w.workflow_id, w.priority, w.created_at
+                    from pyengine.workflows w
+                    where w.status = 'ENQUEUED' and w.queue_name = _pick_from_order.queue_name
+                        and w.partition_key is not null and not w.is_serial and not _pick_from_order.keyless_only
+                        and (w.priority, w.created_at, w.workflow_id) > (s.priority, s.created_at, s.workflow_id)
+                        and w.priority <= s.last_priority
+                        and pyengine._may_run(_pick_from_order.executor, w.application_name, w.application_version,
+                            w.version_is_pinned, w.name, w.class_name, w.config_name)
+                    order by w.priority, w.created_at, w.workflow_id
+                    limit _pick_from_order.pick_limit
+                    for no key update skip locked
+                ) k
+            ) c
+            order by c.priority, c.created_at, c.workflow_id
+            limit _pick_from_order.pick_limit
         );
     end if;
-
-    select coalesce(array_agg(p.workflow_id), '{}')
-    into v_picked
-    from (
-        select c.workflow_id
-        from (
-            select k.* from (
-                select w.workflow_id, w.priority, w.created_at
-                from pyengine.workflows w
-                where w.status = 'ENQUEUED' and w.queue_name = _pick_from_order.queue_name and w.partition_key is null
-                    and pyengine._may_run(_pick_from_order.executor, w.application_name, w.application_version,
-                        w.version_is_pinned, w.name, w.class_name, w.config_name)
-                order by w.priority, w.created_at, w.workflow_id
-                limit _pick_from_order.pick_limit
-                for no key update skip locked
-            ) k
-            union all
-            select k.* from (
-                select w.workflow_id, w.priority, w.created_at
-                from pyengine.workflows w
-                where w.status = 'ENQUEUED' and w.queue_name = _pick_from_order.queue_name
-                    and w.partition_key is not null and not w.is_serial and not _pick_from_order.keyless_only
-                    and pyengine._may_run(_pick_from_order.executor, w.application_name, w.application_version,
-                        w.version_is_pinned, w.name, w.class_name, w.config_name)
-                order by w.priority, w.created_at, w.workflow_id
-                limit _pick_from_order.pick_limit
-                for no key update skip locked
-            ) k
-        ) c
-        order by c.priority, c.created_at, c.workflow_id
-        limit _pick_from_order.pick_limit
-    ) p;
+    if pyengine.now() - v_began_at > interval '3 milliseconds' then
+        perform pyengine._set_bookmark(v_place,
+            case when cardinality(v_picked) = _pick_from_order.pick_limit then v_picked[_pick_from_order.pick_limit] end,
+            v_began_at);
+    end if;
     return v_picked;
 end
 $$;
@@ -3269,6 +3380,7 @@ CREATE FUNCTION pyengine._promote_delayed() RETURNS integer
     AS $$
 declare
     v_due text[];
+    v_work_keys bigint[];
 begin
     if not exists (
         select 1 from pyengine.workflows w where w.status = 'DELAYED' and w.delayed_until <= pyengine.now()
@@ -3290,10 +3402,15 @@ begin
     if v_due = '{}' then
         return 0;
     end if;
-    update pyengine.workflows w
-    set status = 'ENQUEUED', updated_at = pyengine.now(),
-        deduplication_id = case when w.debounce_until is null then w.deduplication_id end
-    where w.workflow_id = any (v_due);
+    with promoted as (
+        update pyengine.workflows w
+        set status = 'ENQUEUED', updated_at = pyengine.now(),
+            deduplication_id = case when w.debounce_until is null then w.deduplication_id end
+        where w.workflow_id = any (v_due)
+        returning w.queue_name
+    )
+    select array_agg(distinct pyengine.wait_key('work', coalesce(p.queue_name, ''))) into v_work_keys from promoted p;
+    perform pyengine._remove_bookmarks(v_work_keys);
     return cardinality(v_due);
 end
 $$;
@@ -3635,6 +3752,26 @@ $$;
 COMMENT ON FUNCTION pyengine._recorded_bounce(workflow_id text, start_step_id integer) IS 'The recorded outcome of a debounced call of a workflow, or null.';
 
 
+CREATE FUNCTION pyengine._remove_bookmarks(wait_keys bigint[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    delete from pyengine.bookmarks b
+    where (b.executor_id, b.queue_name) in (
+        select o.executor_id, o.queue_name
+        from pyengine.bookmarks o
+        where o.wait_key = any (_remove_bookmarks.wait_keys)
+        order by o.executor_id, o.queue_name
+        for update
+    );
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._remove_bookmarks(wait_keys bigint[]) IS 'Removes the bookmarks of queues.';
+
+
 CREATE FUNCTION pyengine._replace_only_row() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -3773,7 +3910,7 @@ begin
             select 1 from pyengine.workflows w where w.status = 'PENDING' and w.executor_id = e.executor_id
         );
 
-    perform pyengine._wake(v_work_keys);
+    perform pyengine._wake_returned(v_work_keys);
     return v_returned;
 end
 $$;
@@ -3944,6 +4081,55 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._session_is_gone(session_pid integer, session_at timestamp with time zone) IS 'Whether an executor''s session has ended while the server ran on.';
+
+
+CREATE FUNCTION pyengine._set_bookmark(place pyengine.bookmarks, last_picked text, began_at timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_sort TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_place pyengine.bookmarks := _set_bookmark.place;
+begin
+    if _set_bookmark.last_picked is not null then
+        select w.priority, w.created_at, w.workflow_id
+        into v_place.priority, v_place.created_at, v_place.workflow_id
+        from pyengine.workflows w
+        where w.workflow_id = _set_bookmark.last_picked;
+    else
+        v_place.priority := coalesce((
+            select w.priority from pyengine.workflows w
+            where w.status = 'ENQUEUED' and w.queue_name = v_place.queue_name and w.partition_key is null
+            order by w.priority desc, w.created_at desc, w.workflow_id desc
+            limit 1
+        ), (
+            select w.priority from pyengine.workflows w
+            where v_place.queue_name = '' and w.status = 'ENQUEUED' and w.queue_name is null and w.partition_key is null
+            order by w.priority desc, w.created_at desc, w.workflow_id desc
+            limit 1
+        ), 0);
+        v_place.created_at := _set_bookmark.began_at - interval '1 second';
+        v_place.workflow_id := '';
+    end if;
+    insert into pyengine.bookmarks as b (
+        executor_id, queue_name, wait_key, priority, created_at, workflow_id, expires_at
+    ) values (
+        v_place.executor_id, v_place.queue_name, pyengine.wait_key('work', v_place.queue_name),
+        v_place.priority, v_place.created_at, v_place.workflow_id,
+        coalesce(v_place.expires_at, v_now + interval '1 second' + 10 * (v_now - _set_bookmark.began_at))
+    )
+    on conflict on constraint bookmarks_pkey do update
+    set priority = excluded.priority, created_at = excluded.created_at, workflow_id = excluded.workflow_id,
+        expires_at = excluded.expires_at;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._set_bookmark(place pyengine.bookmarks, last_picked text, began_at timestamp with time zone) IS 'Notes how far an executor has looked for work in a queue.';
 
 
 CREATE FUNCTION pyengine._span(span interval) RETURNS text
@@ -4201,6 +4387,19 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._store_schedule(document json, on_conflict text, application_version text) IS 'Stores or changes a schedule; returns whether it is new.';
+
+
+CREATE FUNCTION pyengine._stretches(place pyengine.bookmarks) RETURNS TABLE(priority integer, created_at timestamp with time zone, workflow_id text, last_priority integer)
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    select (place).priority, (place).created_at, (place).workflow_id, 2147483647
+    union all
+    select -1, '-infinity', '', (place).priority - 1
+    where (place).priority > 0
+$$;
+
+
+COMMENT ON FUNCTION pyengine._stretches(place pyengine.bookmarks) IS 'The parts of a queue that are read from a place on.';
 
 
 CREATE FUNCTION pyengine._tick_request(schedule pyengine.schedules, workflow_id text, tick text) RETURNS json
@@ -4553,6 +4752,20 @@ $$;
 COMMENT ON FUNCTION pyengine._wake_ended(workflow_ids text[], queue_names text[]) IS 'Notifies who waits for these results or for a place in these queues.';
 
 
+CREATE FUNCTION pyengine._wake_returned(wait_keys bigint[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform pyengine._remove_bookmarks(_wake_returned.wait_keys);
+    perform pyengine._wake(_wake_returned.wait_keys);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._wake_returned(wait_keys bigint[]) IS 'Notifies about work that was given back in its old place.';
+
+
 CREATE FUNCTION pyengine._warn_owners(workflow_ids text[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4643,38 +4856,49 @@ $$;
 COMMENT ON FUNCTION pyengine._work_keys(application_name text, queue_names text[]) IS 'Wait keys of a process that waits for work.';
 
 
-CREATE FUNCTION pyengine._workable_queues(application_name text, queue_names text[]) RETURNS TABLE(queue_name text, is_limited boolean)
+CREATE FUNCTION pyengine._workable_queues(executor pyengine.executors, queue_names text[]) RETURNS TABLE(queue_name text, is_limited boolean)
     LANGUAGE sql STABLE
     AS $$
     select q.queue_name,
         pg_catalog.num_nonnulls(q.worker_concurrency, q.concurrency, q.partition_concurrency,
             q.partition_worker_concurrency, q.limiter_limit, q.partition_limiter_limit) > 0
-        or exists (
-            select 1 from pyengine.workflows w
+        or (
+            select true from pyengine.workflows w
             where w.status = 'ENQUEUED' and w.queue_name = q.queue_name and w.partition_key is not null and w.is_serial
-        )
+            limit 1
+        ) is not null
     from pyengine.queues q
+    left join pyengine.bookmarks b on b.executor_id = (executor).executor_id and b.queue_name = q.queue_name
+        and b.expires_at > (select pyengine.now())
     where not q.is_paused
-        and (q.application_name is null or q.application_name = _workable_queues.application_name)
-        and (_workable_queues.queue_names is null or q.queue_name = any (_workable_queues.queue_names))
+        and (q.application_name is null or q.application_name = (executor).application_name)
+        and (queue_names is null or q.queue_name = any (queue_names))
         and (
-            exists (
-                select 1 from pyengine.workflows w
+            (
+                select true from pyengine.workflows w
                 where w.status = 'ENQUEUED' and w.queue_name = q.queue_name and w.partition_key is null
-            )
-            or exists (
-                select 1 from pyengine.workflows w
+                    and (w.priority, w.created_at, w.workflow_id) > (
+                        coalesce(b.priority, -1), coalesce(b.created_at, '-infinity'), coalesce(b.workflow_id, ''))
+                limit 1
+            ) or (
+                select true from pyengine.workflows w
+                where w.status = 'ENQUEUED' and w.queue_name = q.queue_name and w.partition_key is null
+                    and w.priority < b.priority
+                limit 1
+            ) or (
+                select true from pyengine.workflows w
                 where w.status = 'ENQUEUED' and w.queue_name = q.queue_name and w.partition_key is not null
-            )
-            or exists (
-                select 1 from pyengine.hibernations h
+                limit 1
+            ) or (
+                select true from pyengine.hibernations h
                 where h.queue_name = q.queue_name and h.due_at <= (select pyengine.now())
+                limit 1
             )
         )
 $$;
 
 
-COMMENT ON FUNCTION pyengine._workable_queues(application_name text, queue_names text[]) IS 'Queues of an application that have claimable work, and whether each is limited.';
+COMMENT ON FUNCTION pyengine._workable_queues(executor pyengine.executors, queue_names text[]) IS 'Queues that have claimable work for an executor, and whether each is limited.';
 
 
 CREATE FUNCTION pyengine._workflow_columns_sql(load_input boolean, load_output boolean) RETURNS text
@@ -4889,22 +5113,22 @@ CREATE FUNCTION pyengine.await_work(executor_id bigint, channel text, queue_name
     AS $$
 declare
     v_now timestamptz := pyengine.now();
-    v_application_name text;
+    v_executor pyengine.executors;
     v_due timestamptz;
     v_wake timestamptz;
 begin
-    select e.application_name
-    into v_application_name
+    select e.*
+    into v_executor
     from pyengine.executors e
     where e.executor_id = await_work.executor_id;
 
     perform pyengine._await_keys(
-        pyengine._work_keys(v_application_name, await_work.queue_names), await_work.channel);
+        pyengine._work_keys(v_executor.application_name, await_work.queue_names), await_work.channel);
 
     select least(
         (select min(w.delayed_until) from pyengine.workflows w where w.status = 'DELAYED'),
         (select min(pyengine._window_opens_at(q))
-         from pyengine._workable_queues(v_application_name, await_work.queue_names) n
+         from pyengine._workable_queues(v_executor, await_work.queue_names) n
          join pyengine.queues q on q.queue_name = n.queue_name
          where num_nonnulls(q.limiter_limit, q.partition_limiter_limit) > 0 and not q.is_paused)
     )
@@ -4916,7 +5140,7 @@ begin
         union all
         select q.queue_name
         from pyengine.queues q
-        where not q.is_paused and (q.application_name is null or q.application_name = v_application_name)
+        where not q.is_paused and (q.application_name is null or q.application_name = v_executor.application_name)
             and (await_work.queue_names is null or q.queue_name = any (await_work.queue_names))
     ) n
     cross join lateral (
@@ -5189,7 +5413,7 @@ $$;
 COMMENT ON FUNCTION pyengine.claim_unplanned_schedules(executor_id bigint, row_limit integer) IS 'Schedules whose next ticks the caller is to compute and give to plan_schedule, within half a minute. Role: worker.';
 
 
-CREATE FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[] DEFAULT NULL::text[], channel text DEFAULT NULL::text) RETURNS SETOF pyengine.claimed_workflow
+CREATE FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[] DEFAULT NULL::text[], channel text DEFAULT NULL::text, is_repeated boolean DEFAULT true) RETURNS SETOF pyengine.claimed_workflow
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -5213,14 +5437,17 @@ begin
             detail = json_build_object('executor_id', claim_workflows.executor_id)::text;
     end if;
 
-    v_claimed := array(
-        select w.workflow_id from pyengine.workflows w
-        where w.executor_id = claim_workflows.executor_id and w.status = 'PENDING'
-            and w.lease_token = claim_workflows.lease_token
-    );
-    if v_claimed <> '{}' then
-        return query select c.* from pyengine._describe_claims(v_claimed) c;
-        return;
+    perform pg_advisory_xact_lock(hashtextextended(claim_workflows.lease_token::text, 0));
+    if claim_workflows.is_repeated then
+        v_claimed := array(
+            select w.workflow_id from pyengine.workflows w
+            where w.executor_id = claim_workflows.executor_id and w.status = 'PENDING'
+                and w.lease_token = claim_workflows.lease_token
+        );
+        if v_claimed <> '{}' then
+            return query select c.* from pyengine._describe_claims(v_claimed) c;
+            return;
+        end if;
     end if;
 
     perform pyengine._promote_delayed();
@@ -5255,15 +5482,17 @@ begin
             v_picked, claim_workflows.executor_id, claim_workflows.lease_token);
     end if;
     if v_claimed <> '{}' then
-        perform pyengine.forget_waits(
-            pyengine._work_keys(v_executor.application_name, claim_workflows.queue_names), claim_workflows.channel);
+        if claim_workflows.channel is not null then
+            perform pyengine.forget_waits(
+                pyengine._work_keys(v_executor.application_name, claim_workflows.queue_names), claim_workflows.channel);
+        end if;
         return query select c.* from pyengine._describe_claims(v_claimed) c;
     end if;
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[], channel text) IS 'Hands up to claim_limit runnable workflows to an executor, with inputs and history, under one lease token; idempotent per token. queue_names restricts the queues; the waits of channel for work are taken back when something is claimed. Role: worker.';
+COMMENT ON FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[], channel text, is_repeated boolean) IS 'Hands up to claim_limit runnable workflows to an executor, with inputs and history, under one lease token; idempotent per token (is_repeated => false says that the token is new, which is quicker). queue_names restricts the queues; the waits of channel for work are taken back when something is claimed. Role: worker.';
 
 
 CREATE FUNCTION pyengine.continue_workflow(workflow_id text, lease_token uuid, step_id integer, serialization text, inputs json) RETURNS integer
@@ -7014,7 +7243,7 @@ begin
     into v_released, v_work_keys
     from released r;
 
-    perform pyengine._wake(v_work_keys);
+    perform pyengine._wake_returned(v_work_keys);
     return query select r.id from unnest(v_released) r (id);
 end
 $$;
@@ -7159,7 +7388,7 @@ begin
         where w.workflow_id = any (v_resumed);
         perform pyengine._end_hibernations(v_resumed);
         perform pyengine._warn_owners(v_running);
-        perform pyengine._wake(array(select pyengine.wait_key('work', n.queue_name) from unnest(v_queue_names) n (queue_name)));
+        perform pyengine._wake_returned(array(select pyengine.wait_key('work', n.queue_name) from unnest(v_queue_names) n (queue_name)));
     end if;
     return query
     select w.workflow_id::text
@@ -7235,7 +7464,7 @@ begin
         queue_name = rewind_workflow.queue_name, partition_key = rewind_workflow.partition_key, is_serial = false,
         deadline_at = null, started_at = null, finished_at = null, updated_at = pyengine.now()
     where w.workflow_id = rewind_workflow.workflow_id;
-    perform pyengine._wake(array[pyengine.wait_key('work', coalesce(rewind_workflow.queue_name, ''))]);
+    perform pyengine._wake_returned(array[pyengine.wait_key('work', coalesce(rewind_workflow.queue_name, ''))]);
 end
 $$;
 
@@ -7425,6 +7654,7 @@ begin
     update pyengine.executors e
     set functions = set_executor_functions.functions
     where e.executor_id = set_executor_functions.executor_id and e.finished_at is null;
+    delete from pyengine.bookmarks b where b.executor_id = set_executor_functions.executor_id;
 end
 $$;
 
@@ -7452,6 +7682,7 @@ begin
             message = format('there is no version %s: a version is known once a process of it was launched',
                 set_latest_application_version.version_name);
     end if;
+    delete from pyengine.bookmarks;
     perform pyengine._wake(array[pyengine.wait_key('work', '')]);
 end
 $$;
@@ -7749,13 +7980,7 @@ begin
     v_result.reaped_executors := pyengine._reap_executors();
     v_result.requeued_workflows := pyengine._return_work();
     v_result.claimable := v_result.is_alive and (
-        exists (
-            select 1
-            from pyengine.workflows w
-            where w.status = 'ENQUEUED' and w.queue_name is null
-                and pyengine._may_run(v_executor, w.application_name, w.application_version, w.version_is_pinned,
-                    w.name, w.class_name, w.config_name)
-        )
+        pyengine._has_work_without_queue(v_executor)
         or exists (
             select 1
             from pyengine.hibernations h
@@ -7769,7 +7994,7 @@ begin
             ) w
             where h.queue_name = '' and h.due_at <= v_now + interval '1 second'
         )
-        or exists (select 1 from pyengine._workable_queues(v_executor.application_name, null))
+        or exists (select 1 from pyengine._workable_queues(v_executor, null))
         or exists (select 1 from pyengine.workflows w where w.status = 'DELAYED' and w.delayed_until <= v_now)
     );
     v_result.has_chores := pyengine._has_chores();
@@ -8136,6 +8361,10 @@ ALTER TABLE ONLY pyengine.application_versions
     ADD CONSTRAINT application_versions_pkey PRIMARY KEY (version_name, application_name);
 
 
+ALTER TABLE ONLY pyengine.bookmarks
+    ADD CONSTRAINT bookmarks_pkey PRIMARY KEY (executor_id, queue_name);
+
+
 ALTER TABLE ONLY pyengine.event_history
     ADD CONSTRAINT event_history_pkey PRIMARY KEY (workflow_id, key, step_id);
 
@@ -8312,6 +8541,9 @@ REVOKE ALL ON FUNCTION pyengine._as_batch(requests json) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._await_keys(wait_keys bigint[], channel text) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._bookmark(executor_id bigint, queue_name text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._bounce(call pyengine.debounce_call) FROM PUBLIC;
 
 
@@ -8447,6 +8679,9 @@ REVOKE ALL ON FUNCTION pyengine._has_chores() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._has_serial_work(queue_name text) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._has_work_without_queue(executor pyengine.executors) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._hold_lease(workflow_id text, lease_token uuid) FROM PUBLIC;
 
 
@@ -8564,6 +8799,9 @@ REVOKE ALL ON FUNCTION pyengine._record_bounce(call pyengine.debounce_call, hold
 REVOKE ALL ON FUNCTION pyengine._recorded_bounce(workflow_id text, start_step_id integer) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._remove_bookmarks(wait_keys bigint[]) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._replace_only_row() FROM PUBLIC;
 
 
@@ -8609,6 +8847,9 @@ REVOKE ALL ON FUNCTION pyengine._sample_percent(table_name text, sample_pages in
 REVOKE ALL ON FUNCTION pyengine._session_is_gone(session_pid integer, session_at timestamp with time zone) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._set_bookmark(place pyengine.bookmarks, last_picked text, began_at timestamp with time zone) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._span(span interval) FROM PUBLIC;
 
 
@@ -8634,6 +8875,9 @@ REVOKE ALL ON FUNCTION pyengine._step_requests(requests json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._store_schedule(document json, on_conflict text, application_version text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._stretches(place pyengine.bookmarks) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._tick_request(schedule pyengine.schedules, workflow_id text, tick text) FROM PUBLIC;
@@ -8672,6 +8916,9 @@ REVOKE ALL ON FUNCTION pyengine._wake(wait_keys bigint[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._wake_ended(workflow_ids text[], queue_names text[]) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._wake_returned(wait_keys bigint[]) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._warn_owners(workflow_ids text[]) FROM PUBLIC;
 
 
@@ -8684,7 +8931,7 @@ REVOKE ALL ON FUNCTION pyengine._with_children(workflow_ids text[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._work_keys(application_name text, queue_names text[]) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine._workable_queues(application_name text, queue_names text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine._workable_queues(executor pyengine.executors, queue_names text[]) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._workflow_columns_sql(load_input boolean, load_output boolean) FROM PUBLIC;
@@ -8729,7 +8976,7 @@ REVOKE ALL ON FUNCTION pyengine.check_lease(workflow_id text, lease_token uuid) 
 REVOKE ALL ON FUNCTION pyengine.claim_unplanned_schedules(executor_id bigint, row_limit integer) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[], channel text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[], channel text, is_repeated boolean) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.continue_workflow(workflow_id text, lease_token uuid, step_id integer, serialization text, inputs json) FROM PUBLIC;
