@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest $(if $(JOBS),-n $(JOBS)) $(ARGS)
 # What is run again on the other PostgreSQL versions: the tests that look closest at the SQL.
-SQL_TESTS := tests/test_contract.py $(addprefix tests/,schema races queues messages hibernation management)
+SQL_TESTS := tests/test_contract.py $(addprefix tests/,schema races queues messages management)
 SOURCES := pyengine tests
 
 # The tests that are over in minutes and need nothing but a server.

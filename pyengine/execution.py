@@ -8,6 +8,7 @@ import functools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pyengine.context import (
@@ -21,7 +22,6 @@ from pyengine.effects import Flow
 from pyengine.errors import (
     DBOSBaseException,
     DBOSNonExistentWorkflowError,
-    DBOSWorkflowFunctionNotFoundError,
 )
 from pyengine.flows.steps import record_operation
 from pyengine.flows.workflows import (
@@ -30,6 +30,7 @@ from pyengine.flows.workflows import (
     await_result,
     enqueue_workflows,
     record_result,
+    run_in_database,
     run_workflow,
     start_workflow,
     start_write,
@@ -39,6 +40,7 @@ from pyengine.preparation import Preparation, Prepared, recorded_child
 from pyengine.registry import RegisteredWorkflow, Registry
 from pyengine.runs import HibernatedRun, WorkflowRun, run_of
 from pyengine.runtime.engine import Engine
+from pyengine.runtime.gateway import Gateway
 from pyengine.runtime.local import LocalRun
 from pyengine.runtime.transactions import Transactions
 from pyengine.serialization import PORTABLE, Codec, parse_portable_dates
@@ -51,6 +53,17 @@ GET_STATUS = "DBOS.getStatus"
 
 # A run that has begun, its body, and the event loop that is to run it; None is a thread.
 Background = tuple[LocalRun, Callable[[], Any], asyncio.AbstractEventLoop | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _SQLSteps:
+    """The body of a workflow written in SQL: each call runs its next step, and tells whether that was the last."""
+
+    gateway: Gateway
+    step: calls.Call[None]
+
+    def __call__(self) -> bool:
+        return bool(self.gateway.run(self.step)[0])
 
 
 class Runtime(Preparation):
@@ -148,7 +161,8 @@ class Runtime(Preparation):
         """What runs a claimed workflow, and whether that is a coroutine function."""
         found = self.registry.find(claimed.name, claimed.class_name, claimed.config_name)
         if found is None:
-            return _not_found(claimed), False
+            step = calls.run_sql_step(workflow_id=run.workflow_id, lease_token=run.lease_token)
+            return _SQLSteps(self.engine.sql_gateway, step), False
         workflow, bound = found
         call: Callable[..., Any] = (
             self._call_claimed_async if workflow.is_async else self._call_claimed
@@ -281,6 +295,9 @@ class Runtime(Preparation):
     def _tracked(self, local: LocalRun, body: Callable[[], Any]) -> Flow[Any]:
         local.run.settle()
         with local:
+            if isinstance(body, _SQLSteps):
+                yield from run_in_database(local.run, body)
+                return local.hand_over()
             return local.succeed((yield from run_workflow(local.run, body)))
 
     def _begin(self, run: WorkflowRun, loop: asyncio.AbstractEventLoop | None = None) -> LocalRun:
@@ -340,15 +357,6 @@ def recorded(name: str, flow: Flow[T]) -> Flow[T]:
         return (yield from flow)
     output: T = yield from record_operation(run, name, flow)
     return output
-
-
-def _not_found(claimed: ClaimedWorkflow) -> Callable[[], Any]:
-    def body() -> Any:
-        raise DBOSWorkflowFunctionNotFoundError(
-            claimed.workflow_id, f"no function {claimed.name} is registered in this process"
-        )
-
-    return body
 
 
 def _log_end(run: WorkflowRun, error: BaseException) -> None:

@@ -357,8 +357,14 @@ def register_executor(
             "session_pid": session_pid,
             "host": host,
             "process_id": process_id,
+            "runs_sql_workflows": True,
         },
     )
+
+
+def run_sql_step(*, workflow_id: str, lease_token: str) -> Call[None]:
+    """Run the next step of a workflow written in SQL; the scalar result is whether the workflow has ended."""
+    return Call("run_sql_step", {"workflow_id": workflow_id, "lease_token": lease_token})
 
 
 def set_executor_functions(*, executor_id: int, functions: Sequence[str]) -> Call[None]:

@@ -303,6 +303,21 @@ def _run_body(run: WorkflowRun, function: Callable[[], Any]) -> Flow[Any]:
         raise run.ended_by from None
 
 
+def run_in_database(run: WorkflowRun, run_step: Callable[[], bool]) -> Flow[None]:
+    """Run a workflow whose steps and outcome the database records itself: step by step, until it has ended.
+
+    Raises:
+        DBOSWorkflowConflictIDError: This run lost its lease; the workflow's outcome is another's to decide.
+        DBOSWorkflowCancelledError: The workflow was cancelled.
+    """
+    try:
+        while not (yield Invoke(run_step)):
+            run.check()
+    except Exception as error:
+        yield from _fail(run, error)
+        raise
+
+
 def _fail(run: WorkflowRun, error: Exception) -> Flow[None]:
     """Record an error, in the default form when the workflow's own is not configured here."""
     try:

@@ -82,6 +82,13 @@ class Engine:
             prepare=options.prepare,
         )
         self.gateway = Gateway(self._sessions, options.schema, self.threads.submit_first)
+        # What functions of users do to their session, the engine's own never see.
+        self._sql_sessions = Sessions(
+            options.database_url,
+            application_name=f"pyengine {options.application_name} sql"[:63],
+            prepare=options.prepare,
+        )
+        self.sql_gateway = Gateway(self._sql_sessions, options.schema, self.threads.submit_first)
         self.waits = Waits(self.gateway, self._channel)
         self._listener = Listener(
             options.listen_url,
@@ -152,11 +159,13 @@ class Engine:
         if self.executor_id is not None:
             self._leave(self.executor_id)
         self.runs.abandon()
+        self._sql_sessions.drain(DRAIN_SECONDS)
         self._sessions.drain(DRAIN_SECONDS)
         self.waits.stop()
         self._listener.stop()
         self.threads.close()
         self.loop.stop()
+        self._sql_sessions.close()
         self._sessions.close()
 
     def give_back(self, run: WorkflowRun, start: Write | None = None) -> None:

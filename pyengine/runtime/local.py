@@ -63,6 +63,10 @@ class LocalRun:
         self._settle(output, None)
         return output
 
+    def hand_over(self) -> None:
+        """The database has the outcome: who waits here asks it."""
+        self._settle(None, LostRun())
+
     def lose(self) -> None:
         """Another run has taken over: who waits here asks the database, and this run may write nothing more."""
         self.run.end(DBOSWorkflowConflictIDError(self.run.workflow_id))

@@ -80,6 +80,16 @@ def test_the_examples_for_clients_print_what_they_say(
     sql.execute("drop table orders; drop function on_order")
 
 
+def test_the_example_of_a_workflow_in_sql_prints_what_it_says(
+    server: embedded.Server, sql: psycopg.Connection[Any], engine_url: str
+) -> None:
+    (example,) = examples("## Workflows written in SQL")
+    printed = psql(server, engine_url, example).splitlines()
+    assert printed[-2:] == ["1", '{"shipped" : 1}']
+    assert sql.execute("select amount from stock").fetchall() == [(2,)]
+    sql.execute("drop table stock, shipments; drop function reserve_item, ship_item")
+
+
 def test_the_example_starts_records_and_finishes_a_workflow(
     server: embedded.Server, sql: psycopg.Connection[Any], engine_url: str
 ) -> None:

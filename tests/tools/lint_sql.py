@@ -64,6 +64,13 @@ DECLARATION = re.compile(rf" Role: ({'|'.join(ROLES)})\.$")
 # Where SQL may be built at run time: what people ask for, never what workflows wait for.
 LISTS = ("functions/workflow/list_workflows.sql", "functions/insight/aggregate_workflows.sql")
 BUILDERS_OF_SQL = ("functions/admin/", *LISTS)
+# These run functions of users, with the rights and the search path of their caller.
+RUNS_USERS_CODE = frozenset(
+    {
+        "functions/sqlworkflow/run_sql_step.sql",
+        "functions/sqlworkflow/run_sql_workflows.sql",
+    }
+)
 CLOCK_FILE = "functions/base/now.sql"
 
 
@@ -185,11 +192,23 @@ def _function_problems(path: str, text: str, function: ast.CreateFunctionStmt) -
     }
     if "volatility" not in options:
         yield "does not say whether it is volatile, stable or immutable"
-    if options["language"].sval != "plpgsql":
-        return
+    if options["language"].sval == "plpgsql":
+        is_definer = _is_on(options.get("security"))
+        if path in RUNS_USERS_CODE:
+            if is_definer or _search_path(function):
+                yield "runs functions of users with rights or a search path that are not their caller's"
+        else:
+            yield from _plpgsql_problems(
+                path, text, function, must_define=not (is_private or is_definer)
+            )
+
+
+def _plpgsql_problems(
+    path: str, text: str, function: ast.CreateFunctionStmt, *, must_define: bool
+) -> Iterator[str]:
     if _search_path(function) != SEARCH_PATH:
         yield f"lacks `set search_path = {', '.join(SEARCH_PATH)}`"
-    if not is_private and not _is_on(options.get("security")):
+    if must_define:
         yield "lacks `security definer`"
     settings = {option.arg.name for option in function.options or () if option.defname == "set"}
     if "enable_seqscan" in settings and "jit" not in settings:

@@ -33,6 +33,7 @@ TOPICS = {
     "schedule": "Schedules",
     "version": "Application versions",
     "executor": "Executors",
+    "sqlworkflow": "Workflows written in SQL",
     "insight": "Insight",
     "upkeep": "Upkeep",
     "base": "Basics",

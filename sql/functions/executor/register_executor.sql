@@ -12,7 +12,8 @@ create or replace function pyengine.register_executor(
     lease_seconds double precision,
     session_pid int default null,
     host text default null,
-    process_id int default null
+    process_id int default null,
+    runs_sql_workflows boolean default false
 )
 returns bigint
 language plpgsql
@@ -30,13 +31,15 @@ begin
         is_pinned => register_executor.version_is_pinned);
     insert into pyengine.executors as e (
         name, application_name, application_version, version_is_pinned, functions, host, process_id, channel,
-        lease_duration, started_at, heartbeat_at, session_pid, session_at
+        lease_duration, started_at, heartbeat_at, session_pid, session_at, runs_sql_workflows
     ) values (
         register_executor.name, register_executor.application_name, register_executor.application_version,
-        register_executor.version_is_pinned, register_executor.functions, register_executor.host,
+        register_executor.version_is_pinned, pyengine._with_sql_workflows(
+            register_executor.functions, register_executor.application_name, register_executor.runs_sql_workflows),
+        register_executor.host,
         register_executor.process_id, register_executor.channel,
         make_interval(secs => register_executor.lease_seconds), v_now, v_now, register_executor.session_pid,
-        case when register_executor.session_pid is not null then v_now end
+        case when register_executor.session_pid is not null then v_now end, register_executor.runs_sql_workflows
     )
     returning e.executor_id into v_executor_id;
 

@@ -8,7 +8,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     update pyengine.executors e
-    set functions = set_executor_functions.functions
+    set functions = pyengine._with_sql_workflows(
+        set_executor_functions.functions, e.application_name, e.runs_sql_workflows)
     where e.executor_id = set_executor_functions.executor_id and e.finished_at is null;
     delete from pyengine.bookmarks b where b.executor_id = set_executor_functions.executor_id;
 end
