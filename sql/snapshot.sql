@@ -249,6 +249,27 @@ CREATE TYPE pyengine.scheduled_start AS (
 COMMENT ON TYPE pyengine.scheduled_start IS 'The workflow that a tick of a schedule started, or the code of the refusal.';
 
 
+CREATE TYPE pyengine.sql_claim AS (
+	workflow_id text,
+	lease_token uuid
+);
+
+
+COMMENT ON TYPE pyengine.sql_claim IS 'A workflow written in SQL that this transaction runs.';
+
+
+CREATE TYPE pyengine.sql_step AS (
+	step_id integer,
+	name text,
+	is_last boolean,
+	statement text,
+	input json
+);
+
+
+COMMENT ON TYPE pyengine.sql_step IS 'The next step of a workflow written in SQL: a statement with one parameter, and its value.';
+
+
 CREATE TYPE pyengine.start_answer AS (
 	item integer,
 	refusal text,
@@ -1141,6 +1162,7 @@ CREATE TABLE pyengine.executors (
     finished_at timestamp with time zone,
     finish_reason text,
     work_is_returned boolean DEFAULT false NOT NULL,
+    runs_sql_workflows boolean DEFAULT false NOT NULL,
     CONSTRAINT executors_finished_has_reason CHECK (((finished_at IS NULL) = (finish_reason IS NULL))),
     CONSTRAINT executors_lease_is_positive CHECK ((lease_duration > '00:00:00'::interval)),
     CONSTRAINT executors_reason_valid CHECK ((finish_reason = ANY (ARRAY['left'::text, 'lease expired'::text, 'session lost'::text, 'replaced'::text]))),
@@ -1168,6 +1190,9 @@ COMMENT ON COLUMN pyengine.executors.session_lost_at IS 'When another process fi
 
 
 COMMENT ON COLUMN pyengine.executors.work_is_returned IS 'True once a finished executor owns no workflow any more.';
+
+
+COMMENT ON COLUMN pyengine.executors.runs_sql_workflows IS 'True when the process runs workflows written in SQL, whose names are among its functions.';
 
 
 CREATE FUNCTION pyengine._claim_due(queue pyengine.queues, executor pyengine.executors, lease_token uuid, claim_limit integer) RETURNS text[]
@@ -3772,6 +3797,32 @@ $$;
 COMMENT ON FUNCTION pyengine._remove_bookmarks(wait_keys bigint[]) IS 'Removes the bookmarks of queues.';
 
 
+CREATE FUNCTION pyengine._renew_sql_functions(name text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    update pyengine.executors e
+    set functions = case when w.name is null then array_remove(e.functions, _renew_sql_functions.name)
+        else array_append(array_remove(e.functions, _renew_sql_functions.name), _renew_sql_functions.name) end
+    from (
+        select x.executor_id
+        from pyengine.executors x
+        where x.runs_sql_workflows and x.finished_at is null and not x.work_is_returned
+        order by x.executor_id
+        for no key update
+    ) r
+    join pyengine.executors l on l.executor_id = r.executor_id
+    left join pyengine.sql_workflows w on w.name = _renew_sql_functions.name
+        and (w.application_name is null or w.application_name = l.application_name)
+    where e.executor_id = r.executor_id;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._renew_sql_functions(name text) IS 'Adds a workflow written in SQL to the functions of those who run such workflows, or removes it.';
+
+
 CREATE FUNCTION pyengine._replace_only_row() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4146,6 +4197,28 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._span(span interval) IS 'A span of time for people.';
+
+
+CREATE FUNCTION pyengine._sql_arguments(inputs json) RETURNS json
+    LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    v_named boolean := (_sql_arguments.inputs -> 'namedArgs')::text !~ '^\s*\{\s*\}\s*$';
+    v_count int := json_array_length(_sql_arguments.inputs -> 'positionalArgs');
+begin
+    if v_count = 0 then
+        return _sql_arguments.inputs -> 'namedArgs';
+    elsif v_count = 1 and not v_named then
+        return _sql_arguments.inputs -> 'positionalArgs' -> 0;
+    end if;
+    raise exception using errcode = 'PE400',
+        message = 'a workflow written in SQL takes named arguments, or one positional argument';
+end
+$_$;
+
+
+COMMENT ON FUNCTION pyengine._sql_arguments(inputs json) IS 'What the first step of a workflow written in SQL is given.';
 
 
 CREATE FUNCTION pyengine._start_debounced(call pyengine.debounce_call) RETURNS pyengine.debounce_answer
@@ -4839,6 +4912,27 @@ $$;
 COMMENT ON FUNCTION pyengine._with_children(workflow_ids text[]) IS 'The ids of workflows and of all that they started, directly or not.';
 
 
+CREATE FUNCTION pyengine._with_sql_workflows(functions text[], application_name text, runs_sql_workflows boolean) RETURNS text[]
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if not _with_sql_workflows.runs_sql_workflows then
+        return _with_sql_workflows.functions;
+    end if;
+    return _with_sql_workflows.functions || array(
+        select w.name::text
+        from pyengine.sql_workflows w
+        where (w.application_name is null or w.application_name = _with_sql_workflows.application_name)
+            and w.name <> all (_with_sql_workflows.functions)
+        order by w.name);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._with_sql_workflows(functions text[], application_name text, runs_sql_workflows boolean) IS 'The functions of a process, with the workflows written in SQL if it runs those.';
+
+
 CREATE FUNCTION pyengine._work_keys(application_name text, queue_names text[]) RETURNS bigint[]
     LANGUAGE sql STABLE
     AS $$
@@ -5380,6 +5474,41 @@ $$;
 COMMENT ON FUNCTION pyengine.check_lease(workflow_id text, lease_token uuid) IS 'Raises PE001, PE002 or PE404 unless the run with this lease token owns the workflow. Role: worker.';
 
 
+CREATE FUNCTION pyengine.claim_sql_workflow(application_name text) RETURNS SETOF pyengine.sql_claim
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_synchronous_commit text := current_setting('synchronous_commit');
+    v_token uuid := gen_random_uuid();
+    v_channel text := 'sql_' || md5(claim_sql_workflow.application_name);
+    v_executor_id bigint;
+begin
+    select e.executor_id
+    into v_executor_id
+    from pyengine.executors e
+    where e.channel = v_channel and e.finished_at is null and not e.work_is_returned
+    order by e.executor_id
+    limit 1;
+    if not found then
+        v_executor_id := pyengine.register_executor(
+            name => 'sql', application_name => claim_sql_workflow.application_name,
+            application_version => 'sql of ' || claim_sql_workflow.application_name,
+            version_is_pinned => false, functions => '{}', channel => v_channel, lease_seconds => 3155760000,
+            runs_sql_workflows => true);
+    end if;
+    return query
+    select c.workflow_id, v_token
+    from pyengine.claim_workflows(executor_id => v_executor_id, lease_token => v_token, claim_limit => 1) c;
+    -- A claim alone need not wait for its commit; the outcomes of this transaction must.
+    perform set_config('synchronous_commit', v_synchronous_commit, true);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.claim_sql_workflow(application_name text) IS 'Claims a workflow written in SQL for the caller''s transaction, which must run it to its end by run_sql_step. Role: worker.';
+
+
 CREATE FUNCTION pyengine.claim_unplanned_schedules(executor_id bigint, row_limit integer DEFAULT 20) RETURNS SETOF pyengine.schedule_plan
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5727,6 +5856,23 @@ $$;
 COMMENT ON FUNCTION pyengine.delete_workflows(workflow_ids text[], delete_children boolean) IS 'Removes workflows (with delete_children also all that they started) with everything that belongs to them, whatever their status; returns the ids that it removed. Role: client.';
 
 
+CREATE FUNCTION pyengine.drop_sql_workflow(name text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    delete from pyengine.sql_workflows w where w.name = drop_sql_workflow.name;
+    if not found then
+        raise exception using errcode = 'PE404', message = format('there is no SQL workflow %s', drop_sql_workflow.name);
+    end if;
+    perform pyengine._renew_sql_functions(drop_sql_workflow.name);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.drop_sql_workflow(name text) IS 'Forgets a workflow written in SQL: what is enqueued of it waits. Raises PE404 if there is none of that name. Role: admin.';
+
+
 CREATE FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, positional_args json[] DEFAULT '{}'::json[], named_args json DEFAULT '{}'::json, class_name text DEFAULT NULL::text, config_name text DEFAULT NULL::text, workflow_id text DEFAULT NULL::text, app_version text DEFAULT NULL::text, timeout_ms bigint DEFAULT NULL::bigint, deadline_epoch_ms bigint DEFAULT NULL::bigint, deduplication_id text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, queue_partition_key text DEFAULT NULL::text, authenticated_user text DEFAULT NULL::text, authenticated_roles text DEFAULT NULL::text, delay_until_epoch_ms bigint DEFAULT NULL::bigint, application_name text DEFAULT NULL::text, attributes jsonb DEFAULT NULL::jsonb, max_attempts integer DEFAULT NULL::integer) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -5873,6 +6019,34 @@ $$;
 COMMENT ON FUNCTION pyengine.export_workflow(workflow_id text, with_children boolean) IS 'A workflow (with_children also all that it started) with its steps, messages, events and streams as a json document. Raises PE404. Role: observer.';
 
 
+CREATE FUNCTION pyengine.fail_sql_step(workflow_id text, lease_token uuid, step_id integer, name text, error_code text, error_message text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_error json := json_build_object('name', 'SQLError', 'message', left(fail_sql_step.error_message, 2000),
+        'code', fail_sql_step.error_code, 'data', null);
+begin
+    if fail_sql_step.error_code ~ '^(PE00|08|53|57P|40|55P03|25006)' then
+        return false;
+    end if;
+    if fail_sql_step.step_id is not null then
+        perform pyengine.record_steps(requests => json_build_array(json_build_object(
+            'workflow_id', fail_sql_step.workflow_id, 'lease_token', fail_sql_step.lease_token,
+            'step_id', fail_sql_step.step_id, 'name', fail_sql_step.name, 'serialization', 'portable_json',
+            'error', v_error)));
+    end if;
+    perform pyengine.finish_workflows(requests => json_build_array(json_build_object(
+        'workflow_id', fail_sql_step.workflow_id, 'lease_token', fail_sql_step.lease_token,
+        'serialization', 'portable_json', 'error', v_error)));
+    return true;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.fail_sql_step(workflow_id text, lease_token uuid, step_id integer, name text, error_code text, error_message text) IS 'Records the error of a step of a workflow written in SQL as the outcome of both; false when the step should be tried again, or the run may not go on. Role: worker.';
+
+
 CREATE TABLE pyengine.events (
     workflow_id text NOT NULL COLLATE pg_catalog."C",
     key text NOT NULL COLLATE pg_catalog."C",
@@ -5948,6 +6122,29 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine.finish_and_claim(outcomes json, executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[], channel text) IS 'Records a json array of workflow outcomes and claims the next workflows in one commit: the refused outcomes (kind "finishes") and what was claimed (kind "claims"). Role: worker.';
+
+
+CREATE FUNCTION pyengine.finish_sql_step(workflow_id text, lease_token uuid, step_id integer, name text, output json, is_last boolean, began_at timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_output json := coalesce(finish_sql_step.output, 'null');
+begin
+    perform pyengine.record_step_in_transaction(
+        workflow_id => finish_sql_step.workflow_id, lease_token => finish_sql_step.lease_token,
+        step_id => finish_sql_step.step_id, name => finish_sql_step.name, serialization => 'portable_json',
+        output => v_output, elapsed_ms => extract(epoch from pyengine.now() - finish_sql_step.began_at) * 1000);
+    if finish_sql_step.is_last then
+        perform pyengine.finish_workflows(requests => json_build_array(json_build_object(
+            'workflow_id', finish_sql_step.workflow_id, 'lease_token', finish_sql_step.lease_token,
+            'serialization', 'portable_json', 'output', v_output)));
+    end if;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.finish_sql_step(workflow_id text, lease_token uuid, step_id integer, name text, output json, is_last boolean, began_at timestamp with time zone) IS 'Records the output of a step of a workflow written in SQL, and with the last step the workflow''s, inside the caller''s transaction. Role: worker.';
 
 
 CREATE FUNCTION pyengine.finish_workflows(requests json) RETURNS SETOF pyengine.finish_answer
@@ -6606,6 +6803,36 @@ $$;
 COMMENT ON FUNCTION pyengine.list_schedules(schedule_names text[], statuses text[], workflow_names text[], name_prefixes text[], application_names text[]) IS 'Schedules that match all filters (null filters nothing, of a list any element matches), by name. Role: observer.';
 
 
+CREATE TABLE pyengine.sql_workflows (
+    name text NOT NULL COLLATE pg_catalog."C",
+    application_name text,
+    steps text[] NOT NULL,
+    step_owners text[] NOT NULL,
+    registered_at timestamp with time zone NOT NULL,
+    CONSTRAINT sql_workflows_has_steps CHECK (((cardinality(steps) >= 1) AND (cardinality(steps) <= 100))),
+    CONSTRAINT sql_workflows_steps_have_owners CHECK ((cardinality(steps) = cardinality(step_owners)))
+);
+
+
+COMMENT ON TABLE pyengine.sql_workflows IS 'Workflows whose steps are functions of this database.';
+
+
+COMMENT ON COLUMN pyengine.sql_workflows.step_owners IS 'Who owned each function when it was registered: nobody else''s code is run.';
+
+
+CREATE FUNCTION pyengine.list_sql_workflows() RETURNS SETOF pyengine.sql_workflows
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return query select w.* from pyengine.sql_workflows w order by w.name;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.list_sql_workflows() IS 'The workflows written in SQL, by name. Role: observer.';
+
+
 CREATE TABLE pyengine.steps (
     workflow_id text NOT NULL COLLATE pg_catalog."C",
     step_id integer NOT NULL,
@@ -6756,6 +6983,65 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine.look_again(waits json, channel text) IS 'Which of the waits in a json array have come true; keeps the channel registered for the others. Role: client.';
+
+
+CREATE FUNCTION pyengine.next_sql_step(workflow_id text, lease_token uuid) RETURNS SETOF pyengine.sql_step
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $_$
+declare
+    v_attempt int := pyengine._hold_lease(next_sql_step.workflow_id, next_sql_step.lease_token);
+    v_workflow record;
+    v_last record;
+    v_step_id int;
+    v_owner text;
+begin
+    select w.name, w.inputs, q.steps, q.step_owners
+    into v_workflow
+    from pyengine.workflows w
+    left join pyengine.sql_workflows q on q.name = w.name
+    where w.workflow_id = next_sql_step.workflow_id;
+    select s.step_id, s.name, s.output
+    into v_last
+    from pyengine.steps s
+    where s.workflow_id = next_sql_step.workflow_id
+    order by s.step_id desc
+    limit 1;
+    v_step_id := coalesce(v_last.step_id, 0) + 1;
+
+    if v_workflow.steps is null then
+        raise exception using errcode = 'PE404',
+            message = format('no function %s is registered, in the process that claimed it or as a SQL workflow',
+                v_workflow.name);
+    elsif v_step_id > cardinality(v_workflow.steps)
+        or v_last.name is distinct from v_workflow.steps[v_step_id - 1] then
+        raise exception using errcode = 'PE409',
+            message = format('step %s of workflow %s was %s, and %s has other steps now',
+                v_last.step_id, next_sql_step.workflow_id, v_last.name, v_workflow.name),
+            hint = 'Register changed steps under a new name, or rewind the workflow.';
+    end if;
+    select pg_get_userbyid(p.proowner)
+    into v_owner
+    from pg_proc p
+    where p.oid = to_regprocedure(v_workflow.steps[v_step_id] || '(json)') and p.prorettype = 'json'::regtype;
+    if v_owner is distinct from v_workflow.step_owners[v_step_id] then
+        raise exception using errcode = 'PE409',
+            message = format('%s is not the function that was registered: it is gone, or has another owner',
+                v_workflow.steps[v_step_id]),
+            hint = 'An administrator who trusts it calls register_sql_workflow again.';
+    end if;
+
+    return query
+    select v_step_id, v_workflow.steps[v_step_id], v_step_id = cardinality(v_workflow.steps),
+        'select ' || v_workflow.steps[v_step_id] || '($1)',
+        case when v_step_id = 1 then pyengine._sql_arguments(v_workflow.inputs) else coalesce(v_last.output, 'null') end;
+end
+$_$;
+
+
+COMMENT ON FUNCTION pyengine.next_sql_step(workflow_id text, lease_token uuid) IS 'The next step of a workflow written in SQL, for the run that owns it. Raises PE001 or PE002 when it may not go on, PE404 or PE409 when the step can''t be run. Role: worker.';
 
 
 CREATE FUNCTION pyengine.now() RETURNS timestamp with time zone
@@ -7119,7 +7405,7 @@ $$;
 COMMENT ON FUNCTION pyengine.register_application_version(application_name text, version_name text, is_pinned boolean) IS 'Makes a version of an application known, the first time as its latest, and returns it; raises PE409 if another application has it. Role: worker.';
 
 
-CREATE FUNCTION pyengine.register_executor(name text, application_name text, application_version text, version_is_pinned boolean, functions text[], channel text, lease_seconds double precision, session_pid integer DEFAULT NULL::integer, host text DEFAULT NULL::text, process_id integer DEFAULT NULL::integer) RETURNS bigint
+CREATE FUNCTION pyengine.register_executor(name text, application_name text, application_version text, version_is_pinned boolean, functions text[], channel text, lease_seconds double precision, session_pid integer DEFAULT NULL::integer, host text DEFAULT NULL::text, process_id integer DEFAULT NULL::integer, runs_sql_workflows boolean DEFAULT false) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -7133,13 +7419,15 @@ begin
         is_pinned => register_executor.version_is_pinned);
     insert into pyengine.executors as e (
         name, application_name, application_version, version_is_pinned, functions, host, process_id, channel,
-        lease_duration, started_at, heartbeat_at, session_pid, session_at
+        lease_duration, started_at, heartbeat_at, session_pid, session_at, runs_sql_workflows
     ) values (
         register_executor.name, register_executor.application_name, register_executor.application_version,
-        register_executor.version_is_pinned, register_executor.functions, register_executor.host,
+        register_executor.version_is_pinned, pyengine._with_sql_workflows(
+            register_executor.functions, register_executor.application_name, register_executor.runs_sql_workflows),
+        register_executor.host,
         register_executor.process_id, register_executor.channel,
         make_interval(secs => register_executor.lease_seconds), v_now, v_now, register_executor.session_pid,
-        case when register_executor.session_pid is not null then v_now end
+        case when register_executor.session_pid is not null then v_now end, register_executor.runs_sql_workflows
     )
     returning e.executor_id into v_executor_id;
 
@@ -7163,7 +7451,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.register_executor(name text, application_name text, application_version text, version_is_pinned boolean, functions text[], channel text, lease_seconds double precision, session_pid integer, host text, process_id integer) IS 'Registers a process as an executor, takes over from dead predecessors of its name, and returns the new executor id. Role: worker.';
+COMMENT ON FUNCTION pyengine.register_executor(name text, application_name text, application_version text, version_is_pinned boolean, functions text[], channel text, lease_seconds double precision, session_pid integer, host text, process_id integer, runs_sql_workflows boolean) IS 'Registers a process as an executor, takes over from dead predecessors of its name, and returns the new executor id. Role: worker.';
 
 
 CREATE FUNCTION pyengine.register_queue(queue_name text, application_name text DEFAULT NULL::text, worker_concurrency integer DEFAULT NULL::integer, concurrency integer DEFAULT NULL::integer, partition_concurrency integer DEFAULT NULL::integer, partition_worker_concurrency integer DEFAULT NULL::integer, limiter_limit integer DEFAULT NULL::integer, limiter_period_seconds double precision DEFAULT NULL::double precision, partition_limiter_limit integer DEFAULT NULL::integer, partition_limiter_period_seconds double precision DEFAULT NULL::double precision, polling_interval_seconds double precision DEFAULT 1, max_depth integer DEFAULT NULL::integer, on_conflict text DEFAULT 'always_update'::text, application_version text DEFAULT NULL::text) RETURNS SETOF pyengine.queues
@@ -7214,6 +7502,49 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine.register_queue(queue_name text, application_name text, worker_concurrency integer, concurrency integer, partition_concurrency integer, partition_worker_concurrency integer, limiter_limit integer, limiter_period_seconds double precision, partition_limiter_limit integer, partition_limiter_period_seconds double precision, polling_interval_seconds double precision, max_depth integer, on_conflict text, application_version text) IS 'Registers a queue with its limits (null is no limit), or changes it; all processes follow at their next claim. Role: client.';
+
+
+CREATE FUNCTION pyengine.register_sql_workflow(name text, steps regproc[], application_name text DEFAULT NULL::text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_steps text[];
+    v_owners text[];
+    v_unfit text;
+begin
+    if register_sql_workflow.name is null or btrim(register_sql_workflow.name) = ''
+        or octet_length(register_sql_workflow.name) > 512 then
+        raise exception using errcode = 'PE400', message = 'name must have 1 to 512 bytes and not be blank';
+    elsif cardinality(register_sql_workflow.steps) between 1 and 100 is not true
+        or array_position(register_sql_workflow.steps, null) is not null then
+        raise exception using errcode = 'PE400', message = 'steps must name 1 to 100 functions';
+    end if;
+
+    select array_agg(format('%I.%I', n.nspname, p.proname) order by s.item),
+        array_agg(pg_get_userbyid(p.proowner)::text order by s.item),
+        min(s.function_oid::text) filter (where p.oid is null or p.prokind <> 'f' or p.proretset
+            or p.prorettype <> 'json'::regtype or p.proargtypes <> array['json'::regtype::oid]::oidvector)
+    into v_steps, v_owners, v_unfit
+    from unnest(register_sql_workflow.steps) with ordinality s (function_oid, item)
+    left join pg_proc p on p.oid = s.function_oid
+    left join pg_namespace n on n.oid = p.pronamespace;
+    if v_unfit is not null then
+        raise exception using errcode = 'PE400',
+            message = format('%s can''t be a step: a step is a function of one json argument that returns json', v_unfit);
+    end if;
+
+    insert into pyengine.sql_workflows as w (name, application_name, steps, step_owners, registered_at)
+    values (register_sql_workflow.name, register_sql_workflow.application_name, v_steps, v_owners, pyengine.now())
+    on conflict on constraint sql_workflows_pkey do update
+    set application_name = excluded.application_name, steps = excluded.steps, step_owners = excluded.step_owners,
+        registered_at = excluded.registered_at;
+    perform pyengine._renew_sql_functions(register_sql_workflow.name);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.register_sql_workflow(name text, steps regproc[], application_name text) IS 'Registers functions (json) returns json as the steps of a workflow; they run with the rights of the workers. Registering a name again replaces its steps. Role: admin.';
 
 
 CREATE FUNCTION pyengine.release_workflows(requests json) RETURNS SETOF text
@@ -7519,6 +7850,64 @@ $$;
 COMMENT ON FUNCTION pyengine.run_chores(batch_limit integer) IS 'One round of upkeep: cancels what is past its deadline and removes what retention lets go, each up to batch_limit; nothing if another process is at it. Role: worker.';
 
 
+CREATE FUNCTION pyengine.run_sql_step(workflow_id text, lease_token uuid) RETURNS boolean
+    LANGUAGE plpgsql
+    AS $$
+declare
+    v_began_at timestamptz := pyengine.now();
+    v_step pyengine.sql_step;
+    v_output json;
+    v_code text;
+    v_message text;
+begin
+    select s.step_id, s.name, s.is_last, s.statement, s.input
+    into v_step
+    from pyengine.next_sql_step(workflow_id => run_sql_step.workflow_id, lease_token => run_sql_step.lease_token) s;
+    execute v_step.statement into v_output using v_step.input;
+    perform pyengine.finish_sql_step(
+        workflow_id => run_sql_step.workflow_id, lease_token => run_sql_step.lease_token, step_id => v_step.step_id,
+        name => v_step.name, output => v_output, is_last => v_step.is_last, began_at => v_began_at);
+    return v_step.is_last;
+exception when others then
+    get stacked diagnostics v_code = returned_sqlstate, v_message = message_text;
+    if not pyengine.fail_sql_step(
+        workflow_id => run_sql_step.workflow_id, lease_token => run_sql_step.lease_token, step_id => v_step.step_id,
+        name => v_step.name, error_code => v_code, error_message => v_message) then
+        raise;
+    end if;
+    return true;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.run_sql_step(workflow_id text, lease_token uuid) IS 'Runs the next step of a workflow written in SQL, with the rights of the caller, and records it in the same transaction; true when the workflow has ended. Raises PE001 or PE002 when the run may not go on. Role: worker.';
+
+
+CREATE FUNCTION pyengine.run_sql_workflows(run_limit integer DEFAULT 1, application_name text DEFAULT 'sql'::text) RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+declare
+    v_claim pyengine.sql_claim;
+begin
+    for v_count in 0 .. run_sql_workflows.run_limit - 1 loop
+        select c.workflow_id, c.lease_token
+        into v_claim
+        from pyengine.claim_sql_workflow(application_name => run_sql_workflows.application_name) c;
+        if not found then
+            return v_count;
+        end if;
+        loop
+            exit when pyengine.run_sql_step(workflow_id => v_claim.workflow_id, lease_token => v_claim.lease_token);
+        end loop;
+    end loop;
+    return greatest(run_sql_workflows.run_limit, 0);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.run_sql_workflows(run_limit integer, application_name text) IS 'Runs up to run_limit workflows written in SQL in one transaction, with the rights of the caller, and returns how many: for psql and pg_cron. Role: worker.';
+
+
 CREATE FUNCTION pyengine.send_message(destination_id text, message json, topic text DEFAULT NULL::text, message_id text DEFAULT NULL::text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -7652,7 +8041,8 @@ CREATE FUNCTION pyengine.set_executor_functions(executor_id bigint, functions te
     AS $$
 begin
     update pyengine.executors e
-    set functions = set_executor_functions.functions
+    set functions = pyengine._with_sql_workflows(
+        set_executor_functions.functions, e.application_name, e.runs_sql_workflows)
     where e.executor_id = set_executor_functions.executor_id and e.finished_at is null;
     delete from pyengine.bookmarks b where b.executor_id = set_executor_functions.executor_id;
 end
@@ -8413,6 +8803,10 @@ ALTER TABLE ONLY pyengine.settings
     ADD CONSTRAINT settings_pkey PRIMARY KEY (only_row);
 
 
+ALTER TABLE ONLY pyengine.sql_workflows
+    ADD CONSTRAINT sql_workflows_pkey PRIMARY KEY (name);
+
+
 ALTER TABLE ONLY pyengine.steps
     ADD CONSTRAINT steps_pkey PRIMARY KEY (workflow_id, step_id);
 
@@ -8802,6 +9196,9 @@ REVOKE ALL ON FUNCTION pyengine._recorded_bounce(workflow_id text, start_step_id
 REVOKE ALL ON FUNCTION pyengine._remove_bookmarks(wait_keys bigint[]) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._renew_sql_functions(name text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._replace_only_row() FROM PUBLIC;
 
 
@@ -8851,6 +9248,9 @@ REVOKE ALL ON FUNCTION pyengine._set_bookmark(place pyengine.bookmarks, last_pic
 
 
 REVOKE ALL ON FUNCTION pyengine._span(span interval) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._sql_arguments(inputs json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._start_debounced(call pyengine.debounce_call) FROM PUBLIC;
@@ -8928,6 +9328,9 @@ REVOKE ALL ON FUNCTION pyengine._window_opens_at(queue pyengine.queues) FROM PUB
 REVOKE ALL ON FUNCTION pyengine._with_children(workflow_ids text[]) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._with_sql_workflows(functions text[], application_name text, runs_sql_workflows boolean) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._work_keys(application_name text, queue_names text[]) FROM PUBLIC;
 
 
@@ -8973,6 +9376,9 @@ REVOKE ALL ON FUNCTION pyengine.change_queue(queue_name text, changes json) FROM
 REVOKE ALL ON FUNCTION pyengine.check_lease(workflow_id text, lease_token uuid) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.claim_sql_workflow(application_name text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.claim_unplanned_schedules(executor_id bigint, row_limit integer) FROM PUBLIC;
 
 
@@ -9000,6 +9406,9 @@ REVOKE ALL ON FUNCTION pyengine.delete_schedule(schedule_name text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine.delete_workflows(workflow_ids text[], delete_children boolean) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.drop_sql_workflow(name text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, positional_args json[], named_args json, class_name text, config_name text, workflow_id text, app_version text, timeout_ms bigint, deadline_epoch_ms bigint, deduplication_id text, priority integer, queue_partition_key text, authenticated_user text, authenticated_roles text, delay_until_epoch_ms bigint, application_name text, attributes jsonb, max_attempts integer) FROM PUBLIC;
 
 
@@ -9012,6 +9421,9 @@ REVOKE ALL ON FUNCTION pyengine.explain_workflow(workflow_id text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine.export_workflow(workflow_id text, with_children boolean) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.fail_sql_step(workflow_id text, lease_token uuid, step_id integer, name text, error_code text, error_message text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.find_event(workflow_id text, key text, channel text) FROM PUBLIC;
 
 
@@ -9019,6 +9431,9 @@ REVOKE ALL ON FUNCTION pyengine.find_workflows(workflow_ids text[]) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.finish_and_claim(outcomes json, executor_id bigint, lease_token uuid, claim_limit integer, queue_names text[], channel text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.finish_sql_step(workflow_id text, lease_token uuid, step_id integer, name text, output json, is_last boolean, began_at timestamp with time zone) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.finish_workflows(requests json) FROM PUBLIC;
@@ -9090,6 +9505,9 @@ REVOKE ALL ON FUNCTION pyengine.list_schedule_ticks(schedule_name text, row_limi
 REVOKE ALL ON FUNCTION pyengine.list_schedules(schedule_names text[], statuses text[], workflow_names text[], name_prefixes text[], application_names text[]) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine.list_sql_workflows() FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine.list_steps(workflow_id text, with_outcome boolean, row_limit integer, row_offset integer) FROM PUBLIC;
 
 
@@ -9097,6 +9515,9 @@ REVOKE ALL ON FUNCTION pyengine.list_workflows(workflow_ids text[], statuses tex
 
 
 REVOKE ALL ON FUNCTION pyengine.look_again(waits json, channel text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.next_sql_step(workflow_id text, lease_token uuid) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.now() FROM PUBLIC;
@@ -9129,10 +9550,13 @@ REVOKE ALL ON FUNCTION pyengine.record_steps(requests json) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine.register_application_version(application_name text, version_name text, is_pinned boolean) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine.register_executor(name text, application_name text, application_version text, version_is_pinned boolean, functions text[], channel text, lease_seconds double precision, session_pid integer, host text, process_id integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine.register_executor(name text, application_name text, application_version text, version_is_pinned boolean, functions text[], channel text, lease_seconds double precision, session_pid integer, host text, process_id integer, runs_sql_workflows boolean) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.register_queue(queue_name text, application_name text, worker_concurrency integer, concurrency integer, partition_concurrency integer, partition_worker_concurrency integer, limiter_limit integer, limiter_period_seconds double precision, partition_limiter_limit integer, partition_limiter_period_seconds double precision, polling_interval_seconds double precision, max_depth integer, on_conflict text, application_version text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.register_sql_workflow(name text, steps regproc[], application_name text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.release_workflows(requests json) FROM PUBLIC;
@@ -9160,6 +9584,12 @@ REVOKE ALL ON FUNCTION pyengine.rewind_workflow(workflow_id text, start_step int
 
 
 REVOKE ALL ON FUNCTION pyengine.run_chores(batch_limit integer) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.run_sql_step(workflow_id text, lease_token uuid) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.run_sql_workflows(run_limit integer, application_name text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.send_message(destination_id text, message json, topic text, message_id text) FROM PUBLIC;
