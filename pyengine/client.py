@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 from pyengine import config as configuration
 from pyengine import embedded
 from pyengine.assembly import assemble, readable_errors
+from pyengine.bulk import Bulk
 from pyengine.config import DBOSConfig, Settings
 from pyengine.current import acting
 from pyengine.database.rows import QueueRow
@@ -31,6 +32,7 @@ from pyengine.registry import Registry
 from pyengine.senders import DEFAULT_FORMAT
 from pyengine.serialization import WorkflowSerializationFormat
 from pyengine.steering import Steering
+from pyengine.upkeep import Keeping
 from pyengine.versions import Versions
 
 T = TypeVar("T")
@@ -112,7 +114,9 @@ def _acts_through_itself(client_class: C) -> C:
 
 
 @_acts_through_itself
-class DBOSClient(Listing, Management, Steering, Sending, Reading, QueueControl, Versions):
+class DBOSClient(
+    Bulk, Keeping, Listing, Management, Steering, Sending, Reading, QueueControl, Versions
+):
     """Enqueue workflows, talk to them and look at them from a program that runs none of them.
 
     It never changes the schema, and needs no more than the role `client`. Nothing that it does is a step, even

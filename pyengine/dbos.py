@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 from pyengine import decorators, lifecycle
 from pyengine.authentication import Authentication
+from pyengine.bulk import Bulk
 from pyengine.config import DBOSConfig
 from pyengine.context import current_run, current_scope
 from pyengine.continuing import Continuing
@@ -129,6 +130,7 @@ class _Properties(type):
 
 class DBOS(
     Authentication,
+    Bulk,
     Continuing,
     Insight,
     Keeping,

@@ -140,7 +140,7 @@ def _queued(filters: WorkflowFilters) -> WorkflowFilters:
 
 def _list(runtime: Runtime, name: str, filters: WorkflowFilters) -> Flow[list[WorkflowStatus]]:
     given: dict[str, Any] = {key: value for key, value in filters.items() if value is not None}
-    parameters = _parameters(given, runtime.application.name)
+    parameters = parameters_of(given, runtime.application.name)
 
     def read() -> Flow[list[WorkflowStatus]]:
         rows: list[WorkflowRow] = yield calls.list_workflows(filters=parameters)
@@ -150,7 +150,7 @@ def _list(runtime: Runtime, name: str, filters: WorkflowFilters) -> Flow[list[Wo
     return read() if run is None else record_operation(run, name, read())
 
 
-def _parameters(given: Mapping[str, Any], application_name: str | None) -> dict[str, object]:
+def parameters_of(given: Mapping[str, Any], application_name: str | None) -> dict[str, object]:
     """The filters as parameters of the SQL function. Without ids only the own application is listed."""
     unknown = sorted(set(given) - set(WorkflowFilters.__annotations__))
     if unknown:

@@ -113,7 +113,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
                 "application_name",
                 "attributes",
                 "condition",
-                *listing._parameters({}, "app"),
+                *listing.parameters_of({}, "app"),
                 *listing._LISTS.values(),
                 *listing._TIMES.values(),
                 *listing._FLAGS,
@@ -121,6 +121,7 @@ ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
             ]
         )
     },
+    "list_places": {"filters": {"names": None}},
     "register_queue": {"limits": QueueLimits().parameters()},
     "send_messages": {"step": Write("steps", "{}")},
 }

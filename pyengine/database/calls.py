@@ -310,6 +310,11 @@ def list_workflows(*, filters: Mapping[str, object]) -> Call[rows.WorkflowRow]:
     return Call("list_workflows", dict(filters), rows.WorkflowRow)
 
 
+def list_places(*, filters: Mapping[str, object]) -> Call[rows.WorkflowPlace]:
+    """As `list_workflows`, but only the ids and the times by which they are ordered."""
+    return Call("list_workflows", dict(filters), rows.WorkflowPlace)
+
+
 def list_steps(
     *,
     workflow_id: str,

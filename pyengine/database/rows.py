@@ -245,6 +245,14 @@ class WorkflowRow:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkflowPlace:
+    """A workflow's place in the order of its list."""
+
+    workflow_id: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class QueueRow:
     """One queue and its limits."""
 
