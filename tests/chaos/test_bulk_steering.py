@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from pyengine import DBOSClient
+from pyengine.listing import WorkflowFilters
 from tests.chaos.program import chain_result
 from tests.chaos.rig import Rig, Worker
 
@@ -68,7 +69,7 @@ def watch(sql: Session) -> None:
 
 def steer(url: str, verb: str) -> list[str]:
     """Do something to a third of the workflows, while the two others happen too."""
-    filters: dict[str, Any] = {"workflow_id_prefix": f"{verb}-"}
+    filters: WorkflowFilters = {"workflow_id_prefix": f"{verb}-"}
     with DBOSClient(system_database_url=url, application_name="chaos") as client:
         if verb == "forked":
             return client.fork_matching(filters, 3, to_queue=QUEUE)
