@@ -200,3 +200,18 @@ async def pong(peer: str, count: int) -> list[int]:
         seen.append(await DBOS.recv_async("ball", timeout_seconds=600))
         await DBOS.send_async(peer, seen[-1], topic="ball")
     return seen
+
+
+@DBOS.workflow()
+def resting(value: int) -> int:
+    """Waits for a message between two steps."""
+    value = plain(1, value)
+    value += DBOS.recv("go on", timeout_seconds=600)
+    return plain(2, value)
+
+
+@DBOS.workflow()
+async def resting_async(value: int) -> int:
+    value = await plain_async(1, value)
+    value += await DBOS.recv_async("go on", timeout_seconds=600)
+    return await plain_async(2, value)
