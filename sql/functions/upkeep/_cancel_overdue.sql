@@ -10,10 +10,12 @@ set jit = off
 set enable_seqscan = off
 as $$
 declare
+    -- A variable, because the index can't be asked about a function whose value changes.
+    v_now timestamptz := pyengine.now();
     v_overdue text[] := array(
         select w.workflow_id
         from pyengine.workflows w
-        where w.deadline_at <= pyengine.now() and w.finished_at is null
+        where w.deadline_at <= v_now and w.finished_at is null
         order by w.deadline_at
         limit _cancel_overdue.batch_limit
         for no key update skip locked
