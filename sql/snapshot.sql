@@ -768,10 +768,12 @@ CREATE FUNCTION pyengine._cancel_overdue(batch_limit integer) RETURNS integer
     SET enable_seqscan TO 'off'
     AS $$
 declare
+    -- A variable, because the index can't be asked about a function whose value changes.
+    v_now timestamptz := pyengine.now();
     v_overdue text[] := array(
         select w.workflow_id
         from pyengine.workflows w
-        where w.deadline_at <= pyengine.now() and w.finished_at is null
+        where w.deadline_at <= v_now and w.finished_at is null
         order by w.deadline_at
         limit _cancel_overdue.batch_limit
         for no key update skip locked
@@ -3404,11 +3406,13 @@ CREATE FUNCTION pyengine._promote_delayed() RETURNS integer
     SET enable_seqscan TO 'off'
     AS $$
 declare
+    -- A variable, because the index can't be asked about a function whose value changes.
+    v_now timestamptz := pyengine.now();
     v_due text[];
     v_work_keys bigint[];
 begin
     if not exists (
-        select 1 from pyengine.workflows w where w.status = 'DELAYED' and w.delayed_until <= pyengine.now()
+        select 1 from pyengine.workflows w where w.status = 'DELAYED' and w.delayed_until <= v_now
     ) then
         return 0;
     end if;
@@ -3419,7 +3423,7 @@ begin
     v_due := array(
         select w.workflow_id
         from pyengine.workflows w
-        where w.status = 'DELAYED' and w.delayed_until <= pyengine.now()
+        where w.status = 'DELAYED' and w.delayed_until <= v_now
         order by w.delayed_until
         limit 1000
         for no key update skip locked
@@ -3429,7 +3433,7 @@ begin
     end if;
     with promoted as (
         update pyengine.workflows w
-        set status = 'ENQUEUED', updated_at = pyengine.now(),
+        set status = 'ENQUEUED', updated_at = v_now,
             deduplication_id = case when w.debounce_until is null then w.deduplication_id end
         where w.workflow_id = any (v_due)
         returning w.queue_name
