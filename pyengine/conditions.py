@@ -47,12 +47,12 @@ def within(column: str, span: str) -> Tree:
     Raises:
         DBOSInvalidArgumentError: The span can't be read.
     """
-    if not DURATION.fullmatch(span):
-        raise DBOSInvalidArgumentError(
-            f"{span!r} is not a span of time: write it as 90 minutes, 2h or 1 day"
-        )
-    begin = {"op": "-", "args": [{"now": True}, {"interval": span}]}
-    return {"op": ">", "args": [{"column": column}, begin]}
+    return {"op": ">", "args": [{"column": column}, _ago(span)]}
+
+
+def longer_ago(column: str, span: str) -> Tree:
+    """A time of the column is longer ago than a span; raises as `within`."""
+    return {"op": "<", "args": [{"column": column}, _ago(span)]}
 
 
 def all_of(conditions: Iterable[Tree]) -> Tree | None:
@@ -81,6 +81,14 @@ def moment(name: str, value: object) -> datetime:
             f"{name} is {value!r}: give a datetime or an ISO 8601 text such as 2026-01-31T12:00:00Z"
         ) from None
     return found if found.tzinfo is not None else found.replace(tzinfo=timezone.utc)
+
+
+def _ago(span: str) -> Tree:
+    if not DURATION.fullmatch(span):
+        raise DBOSInvalidArgumentError(
+            f"{span!r} is not a span of time: write it as 90 minutes, 2h or 1 day"
+        )
+    return {"op": "-", "args": [{"now": True}, {"interval": span}]}
 
 
 def _iso(value: object) -> str:

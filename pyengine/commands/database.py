@@ -15,6 +15,7 @@ from pyengine import config, embedded, urls
 from pyengine.database import calls
 from pyengine.database.calls import Call
 from pyengine.database.session import Session
+from pyengine.effects import Flow
 from pyengine.errors import DBOSInitializationError
 
 R = TypeVar("R")
@@ -58,6 +59,17 @@ class Engine:
     def rows(self, call: Call[T]) -> list[T]:
         """Call a function that returns rows."""
         return self._session.call(call, self.target.schema)
+
+    def run(self, flow: Flow[T]) -> T:
+        """Run a flow that does nothing but call functions."""
+        try:
+            call = next(flow)
+            while True:
+                assert isinstance(call, Call), "the flow has only calls"
+                call = flow.send(self._session.call(call, self.target.schema))
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
     def now(self) -> datetime:
         """The engine's time, which workflows' times are to be compared with."""

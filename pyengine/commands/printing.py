@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import textwrap
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
@@ -97,6 +98,24 @@ def text(value: Any) -> str:
 def terminal_width() -> int:
     """How many columns a line may have: those of the terminal, or 100 where there is none."""
     return shutil.get_terminal_size((100, 24)).columns
+
+
+def wrapped(sentence: str, *, indent: str, first: str | None = None) -> str:
+    """A sentence in lines that fit the terminal, escaped; ids are not broken.
+
+    Args:
+        sentence: what is to be wrapped.
+        indent: what each line begins with.
+        first: what the first line begins with instead.
+    """
+    return textwrap.fill(
+        escaped(sentence),
+        width=terminal_width(),
+        initial_indent=indent if first is None else first,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def escaped(value: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -171,15 +170,7 @@ def explain(database: Database, workflow_id: str, *, as_json: bool) -> None:
     beginning = row.summary.split(". ", 1)[0].removesuffix(".")
     click.secho(printing.escaped(beginning), bold=True)
     for fact in facts:
-        lines = textwrap.wrap(
-            printing.escaped(fact["sentence"]),
-            width=printing.terminal_width(),
-            initial_indent="- ",
-            subsequent_indent="  ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        click.echo("\n".join(lines))
+        click.echo(printing.wrapped(fact["sentence"], indent="  ", first="- "))
 
 
 def find(engine: Engine, workflow_id: str, *, with_payloads: bool = False) -> WorkflowRow:

@@ -52,3 +52,9 @@ def aggregate_workflows(
         {"group_by": list(group_by), "condition": condition, "row_limit": row_limit},
         rows.AggregateRow,
     )
+
+
+def aggregate_steps(*, condition: str | None, row_limit: int | None) -> Call[rows.StepAggregateRow]:
+    """Counts and durations of the steps of the workflows that match a condition."""
+    arguments = {"condition": condition, "row_limit": row_limit}
+    return Call("aggregate_steps", arguments, rows.StepAggregateRow)

@@ -408,8 +408,8 @@ class AggregateRow:
     workflow_count: int
     oldest_created_at: datetime
     newest_created_at: datetime
-    wait_seconds: list[float] | None
-    run_seconds: list[float] | None
+    wait_seconds: list[float | None] | None
+    run_seconds: list[float | None] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,5 +434,16 @@ class OutcomesRow:
     status: str
     workflow_count: int
     per_second: float
-    wait_seconds: list[float] | None
-    run_seconds: list[float] | None
+    wait_seconds: list[float | None] | None
+    run_seconds: list[float | None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepAggregateRow:
+    """Steps of one name: how many, how many failed, and percentiles (50th, 95th, 99th) of how long they ran."""
+
+    workflow_name: str
+    step_name: str
+    step_count: int
+    error_count: int
+    run_seconds: list[float | None] | None

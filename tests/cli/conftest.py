@@ -6,6 +6,7 @@ import json
 import logging
 import uuid
 from collections.abc import Callable, Iterator
+from io import StringIO
 from typing import Any, NamedTuple
 
 import psycopg
@@ -36,14 +37,15 @@ Run = Callable[..., Done]
 def run(
     engine_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Run]:
-    """Run a command: `run("workflow", "list")`."""
+    """Run a command: `run("workflow", "list")`, with an answer to its question: `run("reset", answer="y")`."""
     for name in ("DBOS_SYSTEM_DATABASE_URL", "PGHOST"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PYENGINE_DATABASE_URL", engine_url)
     logger = logging.getLogger("pyengine")
     level = logger.level
 
-    def call(*arguments: str) -> Done:
+    def call(*arguments: str, answer: str = "") -> Done:
+        monkeypatch.setattr("sys.stdin", StringIO(f"{answer}\n" if answer else ""))
         status = main(arguments)
         return Done(status, *capsys.readouterr())
 

@@ -216,13 +216,8 @@ def test_one_workflow_is_cancelled_and_resumed_without_a_question(
     assert statuses(sql)["busy"] == "ENQUEUED"
 
 
-def test_many_are_asked_about(
-    run: Run, four: None, sql: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from io import StringIO
-
-    monkeypatch.setattr("sys.stdin", StringIO("n\n"))
-    refused = run("workflow", "cancel", "-w", "name in ('f', 'g')")
+def test_many_are_asked_about(run: Run, four: None, sql: Session) -> None:
+    refused = run("workflow", "cancel", "-w", "name in ('f', 'g')", answer="n")
 
     assert refused.status == 1
     assert "This will cancel 4 workflows with name in ('f', 'g') (" in refused.err
@@ -230,8 +225,7 @@ def test_many_are_asked_about(
     assert refused.err.endswith("Error: nothing was cancelled (--yes does it without asking)\n")
     assert statuses(sql)["busy"] == "PENDING"
 
-    monkeypatch.setattr("sys.stdin", StringIO("y\n"))
-    assert run("workflow", "cancel", "-w", "name in ('f', 'g')").out == (
+    assert run("workflow", "cancel", "-w", "name in ('f', 'g')", answer="y").out == (
         "cancelled 2 of 4 (the others had ended, or were gone)\n"
     )
     assert statuses(sql) == {

@@ -62,7 +62,11 @@ _FORMATTED = re.compile(r"format\('([^'%]|%[IL])*'(,|\))")
 ROLES = ("observer", "client", "worker", "admin", "owner")
 DECLARATION = re.compile(rf" Role: ({'|'.join(ROLES)})\.$")
 # Where SQL may be built at run time: what people ask for, never what workflows wait for.
-LISTS = ("functions/workflow/list_workflows.sql", "functions/insight/aggregate_workflows.sql")
+LISTS = (
+    "functions/workflow/list_workflows.sql",
+    "functions/insight/aggregate_workflows.sql",
+    "functions/insight/aggregate_steps.sql",
+)
 BUILDERS_OF_SQL = ("functions/admin/", *LISTS)
 # These run functions of users, with the rights and the search path of their caller.
 RUNS_USERS_CODE = frozenset(
