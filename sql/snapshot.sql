@@ -286,6 +286,18 @@ CREATE TYPE pyengine.start_answer AS (
 COMMENT ON TYPE pyengine.start_answer IS 'A start that created nothing: refused (with its code; holder_id is the workflow that holds the deduplication id), or the id exists (the row as it is).';
 
 
+CREATE TYPE pyengine.step_aggregate AS (
+	workflow_name text,
+	step_name text,
+	step_count bigint,
+	error_count bigint,
+	run_seconds double precision[]
+);
+
+
+COMMENT ON TYPE pyengine.step_aggregate IS 'Steps of one name: how many, how many of them failed, and the 50th, 95th and 99th percentile of how long they ran.';
+
+
 CREATE TYPE pyengine.step_answer AS (
 	item integer,
 	refusal text,
@@ -5019,6 +5031,27 @@ $$;
 COMMENT ON FUNCTION pyengine._workflow_columns_sql(load_input boolean, load_output boolean) IS 'SQL text of the columns of workflow w, without the payloads that are not loaded.';
 
 
+CREATE FUNCTION pyengine.aggregate_steps(condition json DEFAULT NULL::json, row_limit integer DEFAULT 1000) RETURNS SETOF pyengine.step_aggregate
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $_$
+begin
+    return query execute format(
+        'select w.name, s.name, count(*), count(*) filter (where s.error is not null), '
+        'percentile_cont(array[0.5, 0.95, 0.99]::double precision[]) within group '
+        '(order by extract(epoch from s.completed_at - s.started_at)::double precision) '
+        'from %1$s w join %2$s s on s.workflow_id = w.workflow_id where %3$s '
+        'group by w.name, s.name order by 3 desc, 1, 2 limit %4$L',
+        pg_typeof(null::pyengine.workflows), pg_typeof(null::pyengine.steps),
+        coalesce(pyengine._condition_sql(aggregate_steps.condition), 'true'), aggregate_steps.row_limit);
+end
+$_$;
+
+
+COMMENT ON FUNCTION pyengine.aggregate_steps(condition json, row_limit integer) IS 'Counts, failures and durations of the steps of the workflows that match a condition, by the names of workflow and step. Role: observer.';
+
+
 CREATE FUNCTION pyengine.aggregate_workflows(group_by text[] DEFAULT '{status}'::text[], condition json DEFAULT NULL::json, row_limit integer DEFAULT 1000) RETURNS SETOF pyengine.workflow_aggregate
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -9342,6 +9375,9 @@ REVOKE ALL ON FUNCTION pyengine._workable_queues(executor pyengine.executors, qu
 
 
 REVOKE ALL ON FUNCTION pyengine._workflow_columns_sql(load_input boolean, load_output boolean) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.aggregate_steps(condition json, row_limit integer) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.aggregate_workflows(group_by text[], condition json, row_limit integer) FROM PUBLIC;
