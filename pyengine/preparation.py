@@ -77,6 +77,8 @@ class Preparation:
             runners=self.runners(app_version),
             is_independent=is_independent,
         )
+        if placement is not None:
+            return prepared
         return replace(prepared, body=_body(workflow, prepared.run, args, kwargs))
 
     def prepare_by_name(

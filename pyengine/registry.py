@@ -5,6 +5,7 @@ Global, because decorators run when modules are imported, before there is any en
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import logging
@@ -66,8 +67,13 @@ class RegisteredWorkflow:
 def _looks_like_method(function: Callable[..., Any], args: tuple[Any, ...]) -> bool:
     if args and inspect.isclass(args[0]):
         return True
-    first = next(iter(inspect.signature(function).parameters), None)
-    return first == "self"
+    return _first_parameter(function) == "self"
+
+
+@functools.lru_cache(maxsize=4096)
+def _first_parameter(function: Callable[..., Any]) -> str | None:
+    """Remembered, because reading a signature takes longer than the rest of a start."""
+    return next(iter(inspect.signature(function).parameters), None)
 
 
 class LaunchCheck(Protocol):

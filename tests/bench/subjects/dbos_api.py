@@ -76,6 +76,7 @@ def receive(count: int) -> list[float]:
 
 @DBOS.workflow()
 def publish(count: int) -> None:
+    DBOS.set_event("ready", 1)
     for number in range(count):
         DBOS.recv("next", timeout_seconds=60)
         DBOS.set_event(f"event-{number}", time.monotonic())
@@ -281,6 +282,7 @@ def event_latency(url: str, options: Options) -> dict[str, Any]:
     """Events that a workflow of another process publishes on request, as seen from here."""
     launch(url, work=False, executor="observer")
     say(ready=True)
+    DBOS.get_event(options["id"], "ready", timeout_seconds=60)
     took = []
     for number in range(options["count"] + 1):
         ask = threading.Timer(options["pause"], DBOS.send, (options["id"], None, "next"))
