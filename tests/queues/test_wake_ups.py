@@ -88,7 +88,8 @@ def test_many_children_need_no_thread_each(dbos: type[DBOS]) -> None:
     assert gathered(1000) == 1000
 
     stopped.set()
-    assert most < 500
+    print(f"{most} threads at most")
+    assert most < 60
 
 
 def test_an_idle_process_sends_one_statement_a_second_whatever_the_number_of_queues(
