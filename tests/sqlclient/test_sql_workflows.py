@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -122,6 +124,20 @@ def test_a_python_workflow_starts_it_as_a_child(dbos: type[DBOS], shop: Connecti
     DBOS.register_queue("sales")
 
     assert sell(3) == {"charged": 3}
+
+
+def test_who_waits_in_the_process_that_runs_it_gets_its_result(
+    dbos: type[DBOS], shop: Connection, engine_url: str
+) -> None:
+    with psycopg.connect(engine_url) as holder:
+        holder.execute("lock table shop.log in exclusive mode")
+        start(shop)
+        waiting = "select true from pg_locks where not granted and relation = 'shop.log'::regclass"
+        while shop.execute(waiting).fetchone() is None:
+            time.sleep(0.01)
+        threading.Timer(0.3, holder.rollback).start()
+
+        assert DBOS.retrieve_workflow("w").get_result() == {"charged": 7}
 
 
 def test_the_caller_runs_them_in_one_transaction(shop: Connection) -> None:

@@ -9,6 +9,7 @@ set jit = off
 set enable_seqscan = off
 as $$
 begin
+    perform pyengine._check_channel(_await_keys.channel);
     insert into pyengine.waiters as x (wait_key, channel, expires_at)
     select k.wait_key, _await_keys.channel, pyengine.now() + interval '1 minute'
     from unnest(_await_keys.wait_keys) k (wait_key)

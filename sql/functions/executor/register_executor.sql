@@ -25,6 +25,9 @@ declare
     v_now timestamptz := pyengine.now();
     v_executor_id bigint;
 begin
+    perform pyengine._check_executor(
+        register_executor.name, register_executor.functions, register_executor.lease_seconds);
+    perform pyengine._check_channel(register_executor.channel);
     perform pyengine.register_application_version(
         application_name => register_executor.application_name,
         version_name => register_executor.application_version,

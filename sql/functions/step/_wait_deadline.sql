@@ -1,5 +1,6 @@
 -- The deadline of a durable wait, as the recorded step "DBOS.sleep" of the waiting workflow: fixed at the first call.
--- Returns the milliseconds that are left, at least 0. The caller holds the workflow's lease.
+-- Returns the milliseconds that are left, at least 0. The caller holds the workflow's lease. A wait of a hundred years is
+-- as good as any longer one, and the calendar can hold it.
 create or replace function pyengine._wait_deadline(
     workflow_id text,
     attempt int,
@@ -23,7 +24,7 @@ begin
     from pyengine.steps s
     where s.workflow_id = _wait_deadline.workflow_id and s.step_id = _wait_deadline.step_id;
     if not found then
-        v_until := v_now + make_interval(secs => _wait_deadline.timeout_ms / 1000);
+        v_until := v_now + make_interval(secs => least(greatest(_wait_deadline.timeout_ms, 0), 3155760000000) / 1000);
         insert into pyengine.steps (
             workflow_id, step_id, name, attempt, started_at, completed_at, serialization, output
         ) values (

@@ -35,6 +35,9 @@ declare
     v_picked text[];
     v_is_logged boolean := false;
 begin
+    if claim_workflows.claim_limit between 1 and 10000 is not true then
+        raise exception using errcode = 'PE400', message = 'claim_limit must be between 1 and 10000';
+    end if;
     select e.*
     into v_executor
     from pyengine.executors e
