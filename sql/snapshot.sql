@@ -647,6 +647,7 @@ CREATE FUNCTION pyengine._await_keys(wait_keys bigint[], channel text) RETURNS v
     SET enable_seqscan TO 'off'
     AS $$
 begin
+    perform pyengine._check_channel(_await_keys.channel);
     insert into pyengine.waiters as x (wait_key, channel, expires_at)
     select k.wait_key, _await_keys.channel, pyengine.now() + interval '1 minute'
     from unnest(_await_keys.wait_keys) k (wait_key)
@@ -843,6 +844,40 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._cancel_workflows(workflow_ids text[]) IS 'Cancels those of the workflows that are active or dead letters; returns the ids that it cancelled.';
+
+
+CREATE FUNCTION pyengine._check_channel(channel text) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if octet_length(_check_channel.channel) between 1 and 63 is not true then
+        raise exception using errcode = 'PE400', message = 'channel must have 1 to 63 bytes';
+    end if;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._check_channel(channel text) IS 'Raises PE400 for a text that can''t be a channel.';
+
+
+CREATE FUNCTION pyengine._check_executor(name text, functions text[], lease_seconds double precision) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if octet_length(_check_executor.name) between 1 and 512 is not true then
+        raise exception using errcode = 'PE400', message = 'name must have 1 to 512 bytes';
+    elsif _check_executor.functions is null or array_position(_check_executor.functions, null) is not null then
+        raise exception using errcode = 'PE400', message = 'functions must be an array of texts without nulls';
+    elsif _check_executor.lease_seconds between 0.1 and 3155760000 is not true then
+        raise exception using errcode = 'PE400', message = 'lease_seconds must be between 0.1 and 3155760000 (100 years)';
+    end if;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._check_executor(name text, functions text[], lease_seconds double precision) IS 'Raises PE400 for a registration that can''t be.';
 
 
 CREATE FUNCTION pyengine._check_fork(new_workflow_id text, start_step integer, queue_name text, partition_key text, replacement_children json, timeout_ms double precision) RETURNS void
@@ -4753,7 +4788,7 @@ begin
     from pyengine.steps s
     where s.workflow_id = _wait_deadline.workflow_id and s.step_id = _wait_deadline.step_id;
     if not found then
-        v_until := v_now + make_interval(secs => _wait_deadline.timeout_ms / 1000);
+        v_until := v_now + make_interval(secs => least(greatest(_wait_deadline.timeout_ms, 0), 3155760000000) / 1000);
         insert into pyengine.steps (
             workflow_id, step_id, name, attempt, started_at, completed_at, serialization, output
         ) values (
@@ -5593,6 +5628,9 @@ declare
     v_picked text[];
     v_is_logged boolean := false;
 begin
+    if claim_workflows.claim_limit between 1 and 10000 is not true then
+        raise exception using errcode = 'PE400', message = 'claim_limit must be between 1 and 10000';
+    end if;
     select e.*
     into v_executor
     from pyengine.executors e
@@ -7450,6 +7488,9 @@ declare
     v_now timestamptz := pyengine.now();
     v_executor_id bigint;
 begin
+    perform pyengine._check_executor(
+        register_executor.name, register_executor.functions, register_executor.lease_seconds);
+    perform pyengine._check_channel(register_executor.channel);
     perform pyengine.register_application_version(
         application_name => register_executor.application_name,
         version_name => register_executor.application_version,
@@ -8982,6 +9023,12 @@ REVOKE ALL ON FUNCTION pyengine._cancel_overdue(batch_limit integer) FROM PUBLIC
 
 
 REVOKE ALL ON FUNCTION pyengine._cancel_workflows(workflow_ids text[]) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._check_channel(channel text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._check_executor(name text, functions text[], lease_seconds double precision) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._check_fork(new_workflow_id text, start_step integer, queue_name text, partition_key text, replacement_children json, timeout_ms double precision) FROM PUBLIC;
