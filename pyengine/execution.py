@@ -146,7 +146,7 @@ class Runtime(Preparation):
         begun: list[Background] = []
         try:
             for claimed in claims:
-                run = run_of(claimed, lease_token, self.codec)
+                run = run_of(claimed, lease_token, self.codec, WorkflowRun)
                 body, is_async = self._claimed_body(claimed, run)
                 begun.append(self._background(run, body, is_async=is_async))
             self._run_in_background(begun)
@@ -176,7 +176,7 @@ class Runtime(Preparation):
         workflow: RegisteredWorkflow,
         bound: tuple[Any, ...],
     ) -> Any:
-        args, kwargs = self._arguments(claimed, run, workflow)
+        args, kwargs = self.arguments_of(claimed, run, workflow)
         with entered(Scope(run)):
             return workflow.function(*bound, *args, **kwargs)
 
@@ -187,11 +187,11 @@ class Runtime(Preparation):
         workflow: RegisteredWorkflow,
         bound: tuple[Any, ...],
     ) -> Any:
-        args, kwargs = self._arguments(claimed, run, workflow)
+        args, kwargs = self.arguments_of(claimed, run, workflow)
         with entered(Scope(run)):
             return await workflow.function(*bound, *args, **kwargs)
 
-    def _arguments(
+    def arguments_of(
         self, claimed: ClaimedWorkflow, run: WorkflowRun, workflow: RegisteredWorkflow
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments of a claimed workflow, which another language may have written, for who may run it."""

@@ -52,6 +52,11 @@ def configure(config: DBOSConfig | None) -> None:
     log.context_provider = _log_context
 
 
+def configured() -> Settings | None:
+    """What `DBOS(config=...)` said, if it was constructed."""
+    return _Process.settings
+
+
 def launch() -> None:
     """See `DBOS.launch`."""
     settings = _Process.settings

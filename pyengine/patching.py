@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
+from pyengine import lifecycle, replay
 from pyengine.context import current_run
 from pyengine.current import get_runtime, refuse_running_loop
 from pyengine.errors import DBOSException
 from pyengine.flows import patching
+from pyengine.registry import registry
+from pyengine.replay import ReplayReport
 from pyengine.runs import WorkflowRun
 
 
@@ -60,6 +64,43 @@ class Patching:
     async def deprecate_patch_async(cls, patch_name: str) -> Literal[True]:
         """As `deprecate_patch`."""
         return cls.deprecate_patch(patch_name)
+
+    @classmethod
+    def check_replay(
+        cls,
+        *,
+        workflow_ids: Sequence[str] | None = None,
+        name: str | Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> ReplayReport:
+        """Replay the workflows that are under way against the code that is here: which does it no longer match?
+
+        Each is run with its recorded outcomes up to the first thing that is not recorded. Nothing is written, no step
+        runs, and DBOS need not be launched; what the bodies do outside of steps happens. `pyengine replay --check` is
+        the same as a command, for a deploy.
+
+        Args:
+            workflow_ids: Only these.
+            name: Only workflows of this function, or of these.
+            limit: At most so many, the oldest first.
+
+        Raises:
+            DBOSException: DBOS was not constructed.
+            RuntimeError: An event loop runs in this thread.
+        """
+        refuse_running_loop("check_replay")
+        settings = lifecycle.configured()
+        if settings is None:
+            raise DBOSException(
+                "DBOS.check_replay was called before DBOS was constructed: call DBOS(config=...) first"
+            )
+        filters: dict[str, object] = {}
+        if workflow_ids is not None:
+            filters["workflow_ids"] = list(workflow_ids)
+        if name is not None:
+            filters["names"] = [name] if isinstance(name, str) else list(name)
+        url = lifecycle.database_url(settings)
+        return replay.check_replay(settings, url, registry, filters, limit)
 
 
 def _run(what: str, patch_name: object) -> WorkflowRun:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from pyengine.database.rows import ClaimedWorkflow, StepAnswer
 from pyengine.errors import (
@@ -193,6 +193,9 @@ class WorkflowRun:
         return error
 
 
+Run = TypeVar("Run", bound=WorkflowRun)
+
+
 def _here() -> object:
     """The running task, or else the thread."""
     try:
@@ -202,10 +205,10 @@ def _here() -> object:
     return threading.get_ident() if task is None else task
 
 
-def run_of(claimed: ClaimedWorkflow, lease_token: str, codec: Codec) -> WorkflowRun:
+def run_of(claimed: ClaimedWorkflow, lease_token: str, codec: Codec, kind: type[Run]) -> Run:
     """The run of a claimed workflow, with its history."""
     identity = (claimed.authenticated_user, claimed.assumed_role, claimed.authenticated_roles)
-    return WorkflowRun(
+    return kind(
         workflow_id=claimed.workflow_id,
         name=claimed.name,
         lease_token=lease_token,

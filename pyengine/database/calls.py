@@ -315,6 +315,11 @@ def list_places(*, filters: Mapping[str, object]) -> Call[rows.WorkflowPlace]:
     return Call("list_workflows", dict(filters), rows.WorkflowPlace)
 
 
+def find_histories(*, workflow_ids: Sequence[str]) -> Call[rows.ClaimedWorkflow]:
+    """Inputs and recorded steps of workflows, as a claim hands them out."""
+    return Call("find_histories", {"workflow_ids": list(workflow_ids)}, rows.ClaimedWorkflow)
+
+
 def list_steps(
     *,
     workflow_id: str,
