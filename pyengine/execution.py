@@ -317,7 +317,7 @@ class Runtime(Preparation):
     def _run_in_background(self, begun: Sequence[Background]) -> None:
         """Run these, with one wake-up of the threads and of each loop for all of them."""
         jobs = [
-            functools.partial(contextvars.copy_context().run, self._run_in_thread, local, body)
+            functools.partial(self._run_in_context, contextvars.copy_context(), local, body)
             for local, body, loop in begun
             if loop is None
         ]
@@ -330,6 +330,11 @@ class Runtime(Preparation):
     def _spawn_tasks(self, tasks: Sequence[tuple[LocalRun, Callable[[], Any]]]) -> None:
         for local, body in tasks:
             self._spawn_task(local, body)
+
+    def _run_in_context(
+        self, context: contextvars.Context, local: LocalRun, body: Callable[[], Any]
+    ) -> None:
+        context.run(self._run_in_thread, local, body)
 
     def _run_in_thread(self, local: LocalRun, body: Callable[[], Any]) -> None:
         self.engine.drivers.run_detached(
