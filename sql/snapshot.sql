@@ -6158,6 +6158,21 @@ $$;
 COMMENT ON FUNCTION pyengine.find_event(workflow_id text, key text, channel text) IS 'The value of an event, if it is set; otherwise registers the channel as waiting for it. Role: client.';
 
 
+CREATE FUNCTION pyengine.find_histories(workflow_ids text[]) RETURNS SETOF pyengine.claimed_workflow
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    return query select c.* from pyengine._describe_claims(find_histories.workflow_ids) c;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.find_histories(workflow_ids text[]) IS 'The inputs and recorded steps of workflows, as a claim hands them out; unknown ids are left out. Role: observer.';
+
+
 CREATE FUNCTION pyengine.find_workflows(workflow_ids text[]) RETURNS SETOF pyengine.workflows
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -9512,6 +9527,9 @@ REVOKE ALL ON FUNCTION pyengine.fail_sql_step(workflow_id text, lease_token uuid
 
 
 REVOKE ALL ON FUNCTION pyengine.find_event(workflow_id text, key text, channel text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.find_histories(workflow_ids text[]) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.find_workflows(workflow_ids text[]) FROM PUBLIC;
