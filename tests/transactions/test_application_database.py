@@ -254,3 +254,66 @@ def test_without_migrations_a_missing_table_is_an_error_that_says_what_to_do(
 ) -> None:
     with pytest.raises(error.DBOSInitializationError, match="run_migrations"):
         launch_shop(run_migrations=False)
+
+
+CHECKPOINTS = "select workflow_id, step_id from pyengine.transaction_checkpoints order by 1, 2"
+
+
+def test_a_rewound_transaction_runs_again(shop: Sql, launch_shop: Launch, is_async: bool) -> None:
+    launch_shop()
+    with SetWorkflowID("w"):
+        call(is_async, "bread")
+
+    if is_async:
+
+        async def rewind() -> None:
+            await (await DBOS.rewind_workflow_async("w")).get_result()
+
+        asyncio.run(rewind())
+    else:
+        DBOS.rewind_workflow("w").get_result()
+
+    assert items(shop) == ["bread", "bread"]
+    assert shop.execute(CHECKPOINTS).fetchall() == [("w", 1)]
+
+
+def test_a_rewind_that_is_refused_forgets_nothing(shop: Sql, launch_shop: Launch, sql: Sql) -> None:
+    launch_shop()
+    with SetWorkflowID("w"):
+        shop_order("bread")
+    sql.execute(
+        "update pyengine.workflows set status = 'ENQUEUED', finished_at = null, queue_name = 'q'"
+    )
+
+    with pytest.raises(error.DBOSException, match="only a workflow that has ended"):
+        DBOS.rewind_workflow("w")
+
+    assert shop.execute(CHECKPOINTS).fetchall() == [("w", 1)]
+
+
+def test_a_fork_does_not_repeat_a_transaction_whose_answer_was_lost(
+    shop: Sql, launch_shop: Launch, sql: Sql
+) -> None:
+    """As when the process died between the commit there and the record of it here."""
+    launch_shop()
+    with SetWorkflowID("w"):
+        shop_order("bread")
+    sql.execute("delete from pyengine.steps")
+
+    assert DBOS.fork_workflow("w", 2).get_result() == 1
+    assert items(shop) == ["bread"]
+
+    assert DBOS.fork_workflow("w", 1).get_result() == 2
+    assert items(shop) == ["bread", "bread"]
+
+
+def test_a_deleted_workflow_leaves_nothing_there(shop: Sql, launch_shop: Launch) -> None:
+    launch_shop()
+    with SetWorkflowID("w"):
+        shop_order("bread")
+
+    DBOS.delete_workflow("w")
+    assert shop.execute(CHECKPOINTS).fetchall() == []
+
+    with SetWorkflowID("w"):
+        assert shop_order("bread") == 2
