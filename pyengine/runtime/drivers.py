@@ -214,9 +214,9 @@ class Drivers:
                 left = _left(deadline, effect.left(rows))
                 if left is None:
                     return rows
-                if stay.is_over(left):
+                if stay is not None and stay.is_over(left):
                     self._hibernate(stay, left)
-                ticket.wait(min(left, stay.seconds()))
+                ticket.wait(_nap(left, stay))
                 if self.gateway.sessions.closed.is_set():
                     raise _destroyed()
         finally:
@@ -232,9 +232,9 @@ class Drivers:
                 left = _left(deadline, effect.left(rows))
                 if left is None:
                     return rows
-                if stay.is_over(left):
+                if stay is not None and stay.is_over(left):
                     await self._hibernate_async(stay, left)
-                await ticket.wait_async(min(left, stay.seconds()))
+                await ticket.wait_async(_nap(left, stay))
                 if self.gateway.sessions.closed.is_set():
                     raise _destroyed()
         finally:
@@ -252,8 +252,8 @@ class Drivers:
         stay = self._hibernation.stay(effect, in_thread=True)
         outcome = local.outcome()
         while not outcome.done():
-            concurrent.futures.wait((outcome,), _finite(stay.seconds()))
-            if not outcome.done() and stay.is_over(math.inf):
+            concurrent.futures.wait((outcome,), _finite(_nap(math.inf, stay)))
+            if not outcome.done() and stay is not None and stay.is_over(math.inf):
                 self._hibernate(stay, math.inf)
         try:
             return (outcome.result(),)
@@ -268,8 +268,8 @@ class Drivers:
         outcome = asyncio.wrap_future(local.outcome())
         outcome.add_done_callback(_retrieve)
         while not outcome.done():
-            await asyncio.wait((outcome,), timeout=_finite(stay.seconds()))
-            if not outcome.done() and stay.is_over(math.inf):
+            await asyncio.wait((outcome,), timeout=_finite(_nap(math.inf, stay)))
+            if not outcome.done() and stay is not None and stay.is_over(math.inf):
                 await self._hibernate_async(stay, math.inf)
         try:
             return (outcome.result(),)
@@ -338,6 +338,11 @@ def _retrieve(outcome: asyncio.Future[Any]) -> None:
     """An error that nobody waits for any more is not worth a warning of the event loop."""
     if not outcome.cancelled():
         outcome.exception()
+
+
+def _nap(left: float, stay: Stay | None) -> float:
+    """For how long to wait before the next look: at what is waited for, or at how long that stays in memory."""
+    return left if stay is None else min(left, stay.seconds())
 
 
 def _finite(seconds: float) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 import time
@@ -13,6 +12,7 @@ from pyengine.database import message_calls
 from pyengine.database.calls import Call
 from pyengine.effects import Await, AwaitLocal, WaitFor
 from pyengine.runs import HibernatedRun, WorkflowRun
+from pyengine.runtime.waits import documents
 
 # A rest that is not worth a replay.
 SHORT_SECONDS = 1.0
@@ -43,48 +43,20 @@ class Hibernation:
             with self._lock:
                 self._threads -= 1
 
-    def stay(self, effect: Waiting, *, in_thread: bool) -> Stay:
-        """For how long this wait stays in memory."""
+    def stay(self, effect: Waiting, *, in_thread: bool) -> Stay | None:
+        """For how long this wait stays in memory; None is to its end."""
         run, after = effect.waiter, self._after
         if run is None or after is None or not run.can_hibernate:
-            return NEVER
+            return None
         if isinstance(effect, Await) and effect.timeout is not None:
-            return NEVER  # its end is not recorded
+            return None  # its end is not recorded
         at_once = effect.is_long or (in_thread and self._threads > CROWD)
-        return GivenUp(
+        return Stay(
             run, effect, after, 0.0 if at_once else after, in_thread=in_thread, expect=self._expect
         )
 
 
 class Stay:
-    """A wait that stays in memory to its end."""
-
-    def seconds(self) -> float:
-        """For how long to wait before `is_over` is asked again."""
-        return math.inf
-
-    def is_over(self, left: float) -> bool:
-        """Whether the run should be given up now; the wait may still take `left` seconds."""
-        del left
-        return False
-
-    def call(self) -> Call[None]:
-        """What gives the run up."""
-        raise NotImplementedError
-
-    def end(self, left: float) -> BaseException:
-        """The run is given up: what to raise."""
-        raise NotImplementedError
-
-    def failed(self, error: BaseException) -> BaseException:
-        """Giving up was refused: what to raise."""
-        raise NotImplementedError
-
-
-NEVER = Stay()
-
-
-class GivenUp(Stay):
     """A wait whose run is given up after `patience` seconds in memory.
 
     A mere sleep of a thread, whose length is known, is given up at once when it lasts longer than `after`. One that
@@ -128,7 +100,7 @@ class GivenUp(Stay):
             workflow_id=self._run.workflow_id,
             lease_token=self._run.lease_token,
             timer_step_id=self._timer_step_id,
-            waits=json.dumps([document(each) for each in self._waits]),
+            waits=documents(self._waits),
         )
 
     def end(self, left: float) -> BaseException:
@@ -141,16 +113,6 @@ class GivenUp(Stay):
     def failed(self, error: BaseException) -> BaseException:
         """Giving up was refused: what to raise."""
         return self._run.end(error)
-
-
-def document(wanted: WaitFor) -> dict[str, object]:
-    """A wait as the SQL functions take it."""
-    return {
-        "kind": wanted.kind,
-        "id": wanted.id,
-        "name": wanted.name,
-        "position": wanted.position,
-    }
 
 
 def _waits(run: WorkflowRun, effect: Waiting) -> Sequence[WaitFor]:

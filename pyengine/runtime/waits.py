@@ -14,7 +14,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from pyengine.database import calls
 from pyengine.effects import WaitFor, wait_key
@@ -196,13 +196,16 @@ class Waits:
             return
         wanted = {key: each for ticket in due for key, each in ticket.wanted.items()}
         keys = list(wanted)
-        documents = ",".join(map(_document, wanted.values()))
-        call = calls.look_again(waits=f"[{documents}]", channel=self.channel)
+        call = calls.look_again(waits=documents(wanted.values()), channel=self.channel)
         for item in self._gateway.run_own(call):
             self.wake(keys[item - 1])
 
 
-def _document(wanted: WaitFor) -> str:
+def documents(waits: Iterable[WaitFor]) -> str:
+    """Waits as the SQL functions take them: a json array."""
     return json.dumps(
-        {"kind": wanted.kind, "id": wanted.id, "name": wanted.name, "position": wanted.position}
+        [
+            {"kind": each.kind, "id": each.id, "name": each.name, "position": each.position}
+            for each in waits
+        ]
     )
