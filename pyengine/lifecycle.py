@@ -91,7 +91,9 @@ def launch() -> None:
 
 def _prepare_database(settings: Settings, url: str) -> None:
     """Bring the schema up to date, or check that it is; and show the server what was declared."""
-    with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+    with psycopg.connect(
+        url, autocommit=True, connect_timeout=10, prepare_threshold=None
+    ) as connection:
         if settings.run_migrations:
             engine_schema.migrate(connection, schema=settings.schema)
         else:
@@ -171,7 +173,10 @@ def reset(url: str | None, schema: str | None, *, truncate: bool) -> None:
         return
     target = url or database_url(_Process.settings)  # type: ignore[arg-type]
     name = schema or ("pyengine" if _Process.settings is None else _Process.settings.schema)
-    with readable_errors(), psycopg.connect(target, autocommit=True) as connection:
+    with (
+        readable_errors(),
+        psycopg.connect(target, autocommit=True, prepare_threshold=None) as connection,
+    ):
         engine_schema.reset(connection, name, truncate=truncate)
 
 
@@ -187,7 +192,9 @@ def migrate(
     settings = configuration.resolve({"name": "migrate", "system_database_url": url})
     with (
         readable_errors(),
-        psycopg.connect(settings.system_database_url or "", autocommit=True) as connection,
+        psycopg.connect(
+            settings.system_database_url or "", autocommit=True, prepare_threshold=None
+        ) as connection,
     ):
         engine_schema.migrate(
             connection,
@@ -222,7 +229,9 @@ def _check_statements(settings: Settings, system_url: str) -> None:
     if not registry.launch_checks:
         return
     url = settings.application_database_url or system_url
-    with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+    with psycopg.connect(
+        url, autocommit=True, connect_timeout=10, prepare_threshold=None
+    ) as connection:
         for check in tuple(registry.launch_checks.values()):
             check.check(connection, settings.schema)
 

@@ -34,11 +34,11 @@ def sql(engine_url: str) -> Iterator[psycopg.Connection[Any]]:
 
 
 @pytest.fixture
-def config(engine_url: str) -> DBOSConfig:
+def config(engine_config: DBOSConfig) -> DBOSConfig:
     """A configuration for an empty engine."""
     return {
         "name": "test-app",
-        "system_database_url": engine_url,
+        **engine_config,
         "executor_id": f"test-{secrets.token_hex(4)}",
         "log_level": "WARNING",
     }

@@ -44,7 +44,11 @@ class Target:
     def connect(self) -> psycopg.Connection[Any]:
         """Open a connection, in autocommit mode."""
         return psycopg.connect(
-            self.dsn, autocommit=True, connect_timeout=_CONNECT_SECONDS, application_name=_NAME
+            self.dsn,
+            autocommit=True,
+            prepare_threshold=None,
+            connect_timeout=_CONNECT_SECONDS,
+            application_name=_NAME,
         )
 
 

@@ -130,6 +130,24 @@ class AsyncStepConnection(psycopg.AsyncConnection[Any]):
         await super().close()
 
 
+_OWN_PID = "select pg_catalog.pg_backend_pid()"
+
+
+def _configure(connection: StepConnection) -> None:
+    """Prepare no statements behind a transaction pooler; see `pyengine.database.session.is_pooled`."""
+    row = connection.execute(_OWN_PID, prepare=False).fetchone()
+    if row != (connection.info.backend_pid,):
+        connection.prepare_threshold = None
+
+
+async def _configure_async(connection: AsyncStepConnection) -> AsyncStepConnection:
+    """As `_configure`."""
+    row = await (await connection.execute(_OWN_PID, prepare=False)).fetchone()
+    if row != (connection.info.backend_pid,):
+        connection.prepare_threshold = None
+    return connection
+
+
 def _reset(connection: StepConnection | AsyncStepConnection) -> None:
     """Forget what the last user set on the connection."""
     connection.is_guarded = connection.is_rolled_back = False
@@ -186,6 +204,7 @@ class ThreadConnections:
                     self._options.url,
                     connection_class=StepConnection,
                     kwargs=self._options.parameters(),
+                    configure=_configure,
                     min_size=0,
                     max_size=self._options.size,
                     timeout=self._options.timeout,
@@ -257,7 +276,9 @@ class LoopConnections:
             connection = pool.idle.pop()[1]
             if not connection.closed:
                 return connection
-        return await AsyncStepConnection.connect(self._options.url, **self._options.parameters())
+        return await _configure_async(
+            await AsyncStepConnection.connect(self._options.url, **self._options.parameters())
+        )
 
     def _give_back(self, pool: _LoopPool, connection: AsyncStepConnection) -> None:
         _reset(connection)

@@ -22,6 +22,7 @@ from pyengine.errors import DBOSInvalidArgumentError
 Parameters = Sequence["pq.abc.Buffer | None"]
 
 BINARY = pq.Format.BINARY
+_OWN_PID = b"select pg_catalog.pg_backend_pid()"
 _OK = frozenset((pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK))
 
 # A prepared statement is gone (a pooler, DISCARD ALL) or its result type changed (an upgrade beside us).
@@ -73,6 +74,18 @@ def _encode_array(values: Sequence[object]) -> str:
     return "{" + ",".join(map(element, values)) + "}"
 
 
+def is_pooled(connection: psycopg.Connection[Any]) -> bool:
+    """Whether a pooler is in between: then the server process is not the one that the connection was told of.
+
+    Statements must not be prepared there: the next one may go to another server process, where the name is unknown,
+    or stands for another program's statement.
+    """
+    found = connection.pgconn.exec_(_OWN_PID)
+    if found.status != pq.ExecStatus.TUPLES_OK:
+        raise errors.error_from_result(found, "utf-8")
+    return found.get_value(0, 0) != str(connection.pgconn.backend_pid).encode()
+
+
 class Session:
     """A connection that executes statements, blocking or on an event loop."""
 
@@ -95,7 +108,7 @@ class Session:
             keepalives_count=2,
             tcp_user_timeout=15_000,
         )
-        return cls(connection, prepare=prepare)
+        return cls(connection, prepare=prepare and not is_pooled(connection))
 
     @property
     def backend_pid(self) -> int:

@@ -85,8 +85,11 @@ class Listener:
                 self._stopping.wait(_REFUSED_PAUSE_SECONDS if pause is None else pause)
 
     def _listen(self, connection: psycopg.Connection[Any]) -> None:
+        # Not what the connection was told: a pooler that keeps sessions says something of its own. It is asked
+        # before anything can be notified, which this would take away.
+        row = connection.execute("select pg_catalog.pg_backend_pid()").fetchone()
         connection.execute(sql.SQL("listen {}").format(sql.Identifier(self._channel)))
-        self._session_pid = connection.info.backend_pid
+        self._session_pid = None if row is None else int(row[0])
         self._retries = Retries()
         self._listening.set()
         self._connected()

@@ -1,0 +1,108 @@
+"""Fixtures: the engines of the tests behind PgBouncer, when PYENGINE_TEST_POOLER asks for it.
+
+`listen` gives them a direct URL to listen on, `poll` lets them do without LISTEN. The pooler is in transaction mode and
+gives each statement another server session, so that nothing can depend on one. What the tests themselves look at,
+they look at directly.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import cast
+from urllib.parse import parse_qs, quote, urlsplit
+
+import psycopg
+import pytest
+
+from pyengine.config import DBOSConfig
+from tests.fix_server import server_directory
+
+MODE = os.environ.get("PYENGINE_TEST_POOLER", "")
+assert MODE in ("", "listen", "poll"), "PYENGINE_TEST_POOLER is listen or poll"
+
+_SETTINGS = """\
+[databases]
+* = host={host} port={port} user=postgres
+
+[pgbouncer]
+listen_port = 6432
+listen_addr =
+unix_socket_dir = {directory}
+auth_type = any
+pool_mode = transaction
+server_round_robin = 1
+default_pool_size = 20
+min_pool_size = 3
+max_client_conn = 500
+ignore_startup_parameters = extra_float_digits
+log_connections = 0
+log_disconnections = 0
+"""
+
+
+def program() -> str | None:
+    """PgBouncer, where Debian and others put it."""
+    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
+@pytest.fixture(scope="session")
+def pooler(database_url: str) -> Iterator[Path]:
+    """The directory of the socket of a running PgBouncer before the tests' server."""
+    found = program()
+    assert found is not None, (
+        "pgbouncer is not installed: apt install --no-install-recommends pgbouncer"
+    )
+    directory = server_directory()
+    place = parse_qs(urlsplit(database_url).query)
+    settings = directory / "pgbouncer.ini"
+    settings.write_text(
+        _SETTINGS.format(host=place["host"][0], port=place["port"][0], directory=directory)
+    )
+    command = [found, "-q", str(settings)]
+    if os.geteuid() == 0:  # it refuses to run as root
+        account = pwd.getpwuid(Path(place["host"][0]).stat().st_uid)
+        os.chown(directory, account.pw_uid, account.pw_gid)
+        command[1:1] = ["-u", account.pw_name]
+    with (directory / "log").open("wb") as log:
+        running = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        _await(running, pooled(database_url, directory), directory / "log")
+        yield directory
+    finally:
+        running.terminate()
+        running.wait(10)
+        shutil.rmtree(directory)
+
+
+def pooled(url: str, directory: Path) -> str:
+    """The URL of the same database through the pooler."""
+    database = urlsplit(url).path
+    return f"postgresql://postgres@{database}?host={quote(str(directory), safe='')}&port=6432"
+
+
+def _await(running: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + 10
+    while running.poll() is None and time.monotonic() < deadline:
+        with suppress(psycopg.OperationalError):
+            psycopg.connect(url, prepare_threshold=None).close()
+            return
+        time.sleep(0.02)
+    pytest.fail(f"pgbouncer does not answer: {log.read_text()}")
+
+
+@pytest.fixture
+def engine_config(engine_url: str, request: pytest.FixtureRequest) -> DBOSConfig:
+    """How the engines of the tests reach their database."""
+    if not MODE:
+        return {"system_database_url": engine_url}
+    url = pooled(engine_url, request.getfixturevalue("pooler"))
+    if MODE == "poll":
+        return {"system_database_url": url, "use_listen_notify": False}
+    return cast("DBOSConfig", {"system_database_url": url, "listen_database_url": engine_url})
