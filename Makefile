@@ -11,6 +11,10 @@ INSTALLED := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest $(if $(JOBS),-n $(JOBS)) $(ARGS)
 # What is run again on the other PostgreSQL versions: the tests that look closest at the SQL.
 SQL_TESTS := tests/test_contract.py $(addprefix tests/,schema races queues messages management)
+# What runs through PgBouncer: with a direct URL to listen on, and without any LISTEN.
+POOLER_MODES ?= listen poll
+POOLER_TESTS ?= $(addprefix tests/,workflows steps messages queues transactions management client debounce \
+	hibernation schedules identity roles pooler)
 SOURCES := pyengine tests
 
 # The tests that are over in minutes and need nothing but a server.
@@ -65,6 +69,14 @@ $(NODE_STAMP): tests/languages/node/package.json tests/languages/node/package-lo
 .PHONY: test-languages
 test-languages: $(INSTALLED) $(NODE_STAMP) ## Put the workers in Python, Node and psql through the conformance suite (installs pg from npm into .venv)
 	PYENGINE_REQUIRE_LANGUAGES=1 $(PYTEST) tests/languages
+
+.PHONY: test-pooler
+test-pooler: $(INSTALLED) ## Run the functional tests through PgBouncer (apt install --no-install-recommends pgbouncer)
+	@$(BIN)/python -m tests.tools.pooler || exit 1; \
+	for mode in $(POOLER_MODES); do \
+		echo "through PgBouncer, wake-ups: $$mode"; \
+		PYENGINE_TEST_POOLER=$$mode $(PYTEST) -q $(QUICK) $(POOLER_TESTS) || exit 1; \
+	done
 
 .PHONY: coverage
 coverage: $(INSTALLED) ## Run the tests and print which lines of Python and which SQL they ran

@@ -39,6 +39,7 @@ class Steering:
         Returns:
             True if it is cancelled now; False if it had succeeded or failed before, or does not exist.
         """
+        refuse_running_loop("cancel_workflow")
         cancelled = cls.cancel_workflows(
             [workflow_id], cancel_children=cancel_children, shard_key=shard_key
         )
@@ -97,6 +98,7 @@ class Steering:
         Raises:
             DBOSNonExistentWorkflowError: It does not exist.
         """
+        refuse_running_loop("resume_workflow")
         return cls.resume_workflows([workflow_id], queue_name=queue_name, shard_key=shard_key)[0]
 
     @classmethod

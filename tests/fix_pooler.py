@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import cast
 from urllib.parse import parse_qs, quote, urlsplit
@@ -73,7 +73,9 @@ def pooler(database_url: str) -> Iterator[Path]:
     with (directory / "log").open("wb") as log:
         running = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        _await(running, pooled(database_url, directory), directory / "log")
+        url = pooled(database_url, directory)
+        _await(running, url, directory / "log")
+        _open_several(url)
         yield directory
     finally:
         running.terminate()
@@ -95,6 +97,14 @@ def _await(running: subprocess.Popen[bytes], url: str, log: Path) -> None:
             return
         time.sleep(0.02)
     pytest.fail(f"pgbouncer does not answer: {log.read_text()}")
+
+
+def _open_several(url: str) -> None:
+    """Make the pooler open several server sessions, which it then gives out in turn."""
+    with ExitStack() as stack:
+        for _ in range(4):
+            connection = stack.enter_context(psycopg.connect(url, prepare_threshold=None))
+            connection.execute("select")  # a transaction keeps its server session
 
 
 @pytest.fixture

@@ -295,11 +295,18 @@ def test_an_unreachable_database_is_an_error_at_once_that_shows_no_password() ->
     assert "hunter2secret" not in str(failed.value)
 
 
+def waiting_threads() -> int:
+    names = ("pyengine-waits", "pyengine-listener")
+    return sum(thread.name in names for thread in threading.enumerate())
+
+
 def test_a_client_that_only_enqueues_starts_no_thread(client_url: str, dbos: type[DBOS]) -> None:
-    before = threading.active_count()
+    before = waiting_threads()
     with DBOSClient(system_database_url=client_url) as client:
-        client.enqueue(to("double"), 1)
-        assert threading.active_count() == before
+        handle = client.enqueue(to("double"), 1)
+        assert waiting_threads() == before
+        handle.get_result()
+        assert waiting_threads() == before + 2
 
 
 def test_a_closed_client_says_so(client_url: str, dbos: type[DBOS]) -> None:

@@ -452,7 +452,8 @@ def test_a_connection_that_ends_inside_the_function_is_replaced(
 def terminate_once(item: str) -> int:
     number = insert(item)
     if len(calls) == 1:
-        pid = DBOS.sql_connection.info.backend_pid
+        row = DBOS.sql_connection.execute("select pg_backend_pid()").fetchone()
+        pid = row[0] if row is not None else None
         with psycopg.connect(get_runtime("test").engine.options.database_url) as other:
             other.execute("select pg_terminate_backend(%s, 5000)", [pid])
         DBOS.sql_connection.execute("select 1")

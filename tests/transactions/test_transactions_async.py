@@ -165,8 +165,9 @@ async def terminate_once_async(item: str) -> None:
     connection = DBOS.sql_connection
     await connection.execute(INSERT, [item])
     if len(calls) == 1:
+        row = await (await connection.execute("select pg_backend_pid()")).fetchone()
         with psycopg.connect(get_runtime("test").engine.options.database_url) as other:
-            other.execute("select pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
+            other.execute("select pg_terminate_backend(%s, 5000)", row)
         await connection.execute("select 1")
 
 
