@@ -153,6 +153,7 @@ class Steering:
             delete_children: Remove also what it started, directly and through others.
             shard_key: Accepted for compatibility.
         """
+        refuse_running_loop("delete_workflow")
         cls.delete_workflows([workflow_id], delete_children=delete_children, shard_key=shard_key)
 
     @classmethod

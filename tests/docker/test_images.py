@@ -195,6 +195,5 @@ def _use_as_compose_says(server: PrivateServer) -> None:
     statements = [shlex.split(line.lstrip("# "))[-1] for line in comments if " psql " in line]
     assert len(statements) == 2
     with psycopg.connect(server.dsn(), autocommit=True) as conn:
-        for statement in statements:
-            found = conn.execute(statement.encode()).fetchall()
-    assert found == [("Hello, Ada!",)]
+        answers = [conn.execute(statement.encode()).fetchall() for statement in statements]
+    assert answers == [[("ada",)], [("Hello, Ada!",)]]
