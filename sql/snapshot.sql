@@ -8333,6 +8333,14 @@ begin
         return;
     end if;
 
+    if start_workflows.executor_id is null
+        and strpos(start_workflows.requests::text, '"lease_token"') > 0
+        and exists (select from pyengine._start_requests(start_workflows.requests) r where r.lease_token is not null)
+    then
+        raise exception using errcode = 'PE400',
+            message = 'executor_id is missing: only a registered executor starts workflows under a lease_token';
+    end if;
+
     if strpos(start_workflows.requests::text, '"queue_name"') > 0 then
         v_full_items := pyengine._prepare_enqueue(start_workflows.requests);
     end if;
