@@ -22,6 +22,7 @@ from pyengine.commands import (
     replay,
     reset,
     retention,
+    verify,
     version,
     workflow,
 )
@@ -52,6 +53,7 @@ COMMANDS: tuple[click.Command, ...] = (
     queue.group,
     executor.group,
     doctor.command,
+    verify.command,
     metrics.command,
     prune.command,
     retention.group,

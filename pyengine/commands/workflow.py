@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from pyengine.commands import payloads, printing, steering
+from pyengine.commands import payloads, printing, steering, transfer
 from pyengine.commands.database import Database, Engine, takes_database
 from pyengine.commands.failures import NoSuchError
 from pyengine.commands.selection import Selection, selects_workflows
@@ -45,7 +45,7 @@ def group() -> None:
     """Look at workflows and steer them."""
 
 
-for _command in steering.COMMANDS:
+for _command in (*steering.COMMANDS, *transfer.COMMANDS):
     group.add_command(_command)
 
 
