@@ -30,7 +30,11 @@ begin
             where w.workflow_id = v_outcome.workflow_id and w.lease_token = v_outcome.lease_token
             returning w.queue_name into v_queue_name;
             if found then
-                perform pyengine._wake_ended(array[v_outcome.workflow_id], array[v_queue_name]);
+                if v_queue_name is null then
+                    perform pyengine._wake(array[pyengine.wait_key('result', v_outcome.workflow_id)]);
+                else
+                    perform pyengine._wake_ended(array[v_outcome.workflow_id], array[v_queue_name]);
+                end if;
                 return;
             end if;
         end if;
