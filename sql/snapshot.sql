@@ -4985,16 +4985,17 @@ COMMENT ON FUNCTION pyengine._with_sql_workflows(functions text[], application_n
 
 
 CREATE FUNCTION pyengine._work_keys(application_name text, queue_names text[]) RETURNS bigint[]
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select array(
-        select pyengine.wait_key('work', '')
-        union all
+begin
+    return pyengine.wait_key('work', '') || array(
         select pyengine.wait_key('work', q.queue_name)
         from pyengine.queues q
         where (q.application_name is null or q.application_name = _work_keys.application_name)
             and (_work_keys.queue_names is null or q.queue_name = any (_work_keys.queue_names))
-    )
+    );
+end
 $$;
 
 
@@ -6259,7 +6260,11 @@ begin
             where w.workflow_id = v_outcome.workflow_id and w.lease_token = v_outcome.lease_token
             returning w.queue_name into v_queue_name;
             if found then
-                perform pyengine._wake_ended(array[v_outcome.workflow_id], array[v_queue_name]);
+                if v_queue_name is null then
+                    perform pyengine._wake(array[pyengine.wait_key('result', v_outcome.workflow_id)]);
+                else
+                    perform pyengine._wake_ended(array[v_outcome.workflow_id], array[v_queue_name]);
+                end if;
                 return;
             end if;
         end if;
