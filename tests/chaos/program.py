@@ -179,7 +179,7 @@ def waiting(target: str) -> int:
     return result
 
 
-@DBOS.workflow()
+@DBOS.workflow(name="chaos.ping")
 def ping(peer: str, count: int, burst: int) -> list[int]:
     """Sends numbers to its peer, a burst at once, and takes them back; says when a tenth of them was sent."""
     back: list[int] = []
@@ -192,7 +192,7 @@ def ping(peer: str, count: int, burst: int) -> list[int]:
     return back
 
 
-@DBOS.workflow()
+@DBOS.workflow(name="chaos.pong")
 async def pong(peer: str, count: int) -> list[int]:
     """Sends back what it is sent."""
     seen: list[int] = []
@@ -202,7 +202,7 @@ async def pong(peer: str, count: int) -> list[int]:
     return seen
 
 
-@DBOS.workflow()
+@DBOS.workflow(name="chaos.resting")
 def resting(value: int) -> int:
     """Waits for a message between two steps."""
     value = plain(1, value)
@@ -210,7 +210,7 @@ def resting(value: int) -> int:
     return plain(2, value)
 
 
-@DBOS.workflow()
+@DBOS.workflow(name="chaos.resting_async")
 async def resting_async(value: int) -> int:
     value = await plain_async(1, value)
     value += await DBOS.recv_async("go on", timeout_seconds=600)
