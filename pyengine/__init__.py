@@ -21,7 +21,7 @@ from pyengine.identity import DBOSContextEnsure, DBOSContextSetAuth
 from pyengine.messaging import SendMessage
 from pyengine.queues import Queue
 from pyengine.reservations import StepReservation
-from pyengine.schedules import ScheduleInput, WorkflowSchedule
+from pyengine.schedules import ClientScheduleInput, ScheduleInput, WorkflowSchedule
 from pyengine.serialization import (
     DBOSPortableJSONSerializer,
     PortableWorkflowError,
@@ -38,6 +38,7 @@ run_dbos_database_migrations = DBOS.migrate
 
 __all__ = [
     "DBOS",
+    "ClientScheduleInput",
     "DBOSClient",
     "DBOSConfig",
     "DBOSConfiguredInstance",

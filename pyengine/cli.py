@@ -22,6 +22,7 @@ from pyengine.commands import (
     replay,
     reset,
     retention,
+    schedule,
     verify,
     version,
     workflow,
@@ -51,6 +52,7 @@ def pyengine() -> None:
 COMMANDS: tuple[click.Command, ...] = (
     workflow.group,
     queue.group,
+    schedule.group,
     executor.group,
     doctor.command,
     verify.command,

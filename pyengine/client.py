@@ -12,6 +12,7 @@ from pyengine import config as configuration
 from pyengine import embedded
 from pyengine.assembly import assemble, readable_errors
 from pyengine.bulk import Bulk
+from pyengine.client_schedules import ClientSchedules
 from pyengine.config import DBOSConfig, Settings
 from pyengine.current import acting
 from pyengine.database.rows import QueueRow
@@ -115,7 +116,16 @@ def _acts_through_itself(client_class: C) -> C:
 
 @_acts_through_itself
 class DBOSClient(
-    Bulk, Keeping, Listing, Management, Steering, Sending, Reading, QueueControl, Versions
+    Bulk,
+    Keeping,
+    Listing,
+    Management,
+    Steering,
+    Sending,
+    Reading,
+    QueueControl,
+    ClientSchedules,
+    Versions,
 ):
     """Enqueue workflows, talk to them and look at them from a program that runs none of them.
 

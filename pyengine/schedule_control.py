@@ -16,7 +16,7 @@ from pyengine.errors import DBOSBackpressureError, DBOSException
 from pyengine.execution import Runtime
 from pyengine.flows.steps import record_operation
 from pyengine.handles import Handle, HandleAsync, WorkflowHandle, WorkflowHandleAsync
-from pyengine.schedules import WorkflowSchedule, filters_of, schedule_of
+from pyengine.schedules import Spec, WorkflowSchedule, apply, filters_of, schedule_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -229,3 +229,17 @@ def _backfill(runtime: Runtime, name: str, start: datetime, end: datetime) -> Fl
 
 def _aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
+
+
+def create(runtime: Runtime, spec: Spec) -> Flow[None]:
+    """Store a schedule whose name is not taken."""
+    call = schedule_calls.create_schedule(**{name: getattr(spec, name) for name in spec.__slots__})
+    yield from recorded("DBOS.createSchedule", nothing(call))
+    runtime.engine.schedules_changed()
+
+
+def apply_specs(runtime: Runtime, specs: Sequence[Spec]) -> Flow[None]:
+    """Store schedules, all or none."""
+    if specs:
+        yield apply([spec.document() for spec in specs])
+        runtime.engine.schedules_changed()

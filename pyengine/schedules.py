@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, TypedDict, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, get_args
 
 from pyengine.cron import parse
 from pyengine.current import find_runtime
@@ -17,7 +17,11 @@ from pyengine.decorators import registered_workflow
 from pyengine.effects import Effect, Flow
 from pyengine.errors import DBOSException, DBOSInvalidArgumentError
 from pyengine.execution import Runtime
+from pyengine.flows.workflows import Target
 from pyengine.registry import TEMPORARY_PREFIX, DeclaredSchedule, RegisteredWorkflow
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,6 +42,27 @@ class _Required(TypedDict):
 class ScheduleInput(_Required, total=False):
     """A schedule for `DBOS.apply_schedules`; the keys are as the arguments of `DBOS.create_schedule`."""
 
+    context: Any
+    automatic_backfill: bool
+    cron_timezone: str | None
+    queue_name: str | None
+    shard_key: str | None
+    catch_up: CatchUp | None
+    overlap: Overlap
+    grace_seconds: float
+
+
+class _RequiredOfClient(TypedDict):
+    schedule_name: str
+    workflow_name: str
+    schedule: str
+
+
+class ClientScheduleInput(_RequiredOfClient, total=False):
+    """A schedule for `DBOSClient.apply_schedules`; the keys are as the arguments of `DBOSClient.create_schedule`."""
+
+    workflow_class_name: str | None
+    application_name: str | None
     context: Any
     automatic_backfill: bool
     cron_timezone: str | None
@@ -98,20 +123,26 @@ class Spec:
         return "{" + ",".join([*fields, f'"context":{self.context or "null"}']) + "}"
 
 
+class ScheduleOptions(TypedDict, total=False):
+    """See `DBOS.create_schedule`."""
+
+    context: Any
+    automatic_backfill: bool
+    cron_timezone: str | None
+    queue_name: str | None
+    shard_key: str | None
+    catch_up: CatchUp | None
+    overlap: Overlap
+    grace_seconds: float
+
+
 def spec_of(
     runtime: Runtime,
     *,
     schedule_name: str,
     workflow_fn: Callable[..., Any],
     schedule: str,
-    context: Any = None,
-    automatic_backfill: bool = False,
-    cron_timezone: str | None = None,
-    queue_name: str | None = None,
-    shard_key: str | None = None,
-    catch_up: CatchUp | None = None,
-    overlap: Overlap = "allow",
-    grace_seconds: float = GRACE_SECONDS,
+    **options: Unpack[ScheduleOptions],
 ) -> Spec:
     """Check what `DBOS.create_schedule` was given.
 
@@ -120,43 +151,72 @@ def spec_of(
         DBOSException: The workflow can't be scheduled.
         DBOSSerializationError: The context can't be stored.
     """
-    del shard_key
     workflow, _ = registered_workflow(workflow_fn, f"schedule {schedule_name}")
-    parse(schedule, cron_timezone)
-    chosen = check_policies(automatic_backfill, catch_up, overlap, grace_seconds)
     class_name, max_attempts = _schedulable(workflow)
-    return Spec(
+    return spec_by_name(
+        runtime,
+        Target(workflow.name, class_name, None, max_attempts),
         schedule_name=schedule_name,
-        workflow_name=workflow.name,
-        workflow_class_name=class_name,
         schedule=schedule,
-        context=None if context is None else runtime.codec.encode(context, _SERIALIZATION),
-        cron_timezone=cron_timezone,
-        queue_name=queue_name,
         application_name=runtime.application.name,
-        catch_up=chosen,
-        overlap=overlap,
-        grace_seconds=grace_seconds,
-        max_attempts=max_attempts,
+        **options,
     )
 
 
-def specs_of(runtime: Runtime, inputs: Sequence[ScheduleInput]) -> list[Spec]:
-    """Check what `DBOS.apply_schedules` was given: as `spec_of`."""
-    known = ScheduleInput.__annotations__.keys() | _Required.__annotations__.keys()
-    specs = []
+def spec_by_name(
+    runtime: Runtime,
+    target: Target,
+    *,
+    schedule_name: str,
+    schedule: str,
+    application_name: str | None,
+    **options: Unpack[ScheduleOptions],
+) -> Spec:
+    """As `spec_of`, for a workflow that need not be registered here."""
+    cron_timezone, context = options.get("cron_timezone"), options.get("context")
+    overlap, grace_seconds = (
+        options.get("overlap", "allow"),
+        options.get("grace_seconds", GRACE_SECONDS),
+    )
+    parse(schedule, cron_timezone)
+    catch_up = check_policies(
+        options.get("automatic_backfill", False), options.get("catch_up"), overlap, grace_seconds
+    )
+    return Spec(
+        schedule_name=schedule_name,
+        workflow_name=target.name,
+        workflow_class_name=target.class_name,
+        schedule=schedule,
+        context=None if context is None else runtime.codec.encode(context, _SERIALIZATION),
+        cron_timezone=cron_timezone,
+        queue_name=options.get("queue_name"),
+        application_name=application_name,
+        catch_up=catch_up,
+        overlap=overlap,
+        grace_seconds=grace_seconds,
+        max_attempts=target.max_attempts,
+    )
+
+
+def specs_of(
+    inputs: Sequence[Mapping[str, Any]], known: type[Any], make: Callable[..., Spec]
+) -> list[Spec]:
+    """Check what `apply_schedules` was given: dictionaries of the type `known`, of which `make` makes schedules.
+
+    Raises:
+        DBOSInvalidArgumentError: A key is missing, unknown, or has a wrong value; or a name is there twice.
+    """
+    names = [given.get("schedule_name") for given in inputs]
     for given in inputs:
-        name = str(given.get("schedule_name", "?"))
-        missing = [key for key in _Required.__annotations__ if given.get(key) is None]
-        unknown = sorted(given.keys() - known)
+        missing = sorted(key for key in known.__required_keys__ if given.get(key) is None)
+        unknown = sorted(given.keys() - known.__required_keys__ - known.__optional_keys__)
         if missing or unknown:
             wrong = f"needs {' and '.join(missing)}" if missing else f"has no {', '.join(unknown)}"
-            raise DBOSInvalidArgumentError(f"schedule {name!r} {wrong}")
-        specs.append(spec_of(runtime, **given))
-    twice = {spec.schedule_name for spec in specs if _count(specs, spec.schedule_name) > 1}
+            raise DBOSInvalidArgumentError(f"schedule {given.get('schedule_name', '?')!r} {wrong}")
+    twice = sorted({str(name) for name in names if names.count(name) > 1})
     if twice:
-        raise DBOSInvalidArgumentError(f"schedules are given twice: {', '.join(sorted(twice))}")
-    return specs
+        raise DBOSInvalidArgumentError(f"schedules are given twice: {', '.join(twice)}")
+    return [make(**given) for given in inputs]
 
 
 def check_policies(
@@ -287,10 +347,6 @@ def _schedulable(workflow: RegisteredWorkflow) -> tuple[str | None, int | None]:
         )
     limit = workflow.max_recovery_attempts
     return workflow.class_name, None if limit is None else limit + 1
-
-
-def _count(specs: Sequence[Spec], name: str) -> int:
-    return sum(spec.schedule_name == name for spec in specs)
 
 
 def _iso(moment: datetime | None) -> str | None:

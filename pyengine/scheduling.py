@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyengine.cron import parse
 from pyengine.current import get_runtime
-from pyengine.database import schedule_calls
 from pyengine.effects import Flow
 from pyengine.execution import Runtime
 from pyengine.registry import DeclaredSchedule
-from pyengine.schedule_control import ScheduleControl, nothing, recorded, refuse_in_workflow
+from pyengine.schedule_control import ScheduleControl, apply_specs, create, refuse_in_workflow
 from pyengine.schedules import (
     GRACE_SECONDS,
     CatchUp,
     Overlap,
     ScheduleInput,
-    Spec,
-    apply,
+    ScheduleOptions,
     check_policies,
     declare,
     spec_of,
@@ -29,19 +28,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class ScheduleOptions(TypedDict, total=False):
-    """See `DBOS.create_schedule`."""
-
-    context: Any
-    automatic_backfill: bool
-    cron_timezone: str | None
-    queue_name: str | None
-    shard_key: str | None
-    catch_up: CatchUp | None
-    overlap: Overlap
-    grace_seconds: float
 
 
 class Scheduling(ScheduleControl):
@@ -119,7 +105,7 @@ class Scheduling(ScheduleControl):
             schedule=schedule,
             **options,
         )
-        runtime.run(_create(runtime, spec))
+        runtime.run(create(runtime, spec))
 
     @classmethod
     async def create_schedule_async(
@@ -139,7 +125,7 @@ class Scheduling(ScheduleControl):
             schedule=schedule,
             **options,
         )
-        await runtime.run_async(_create(runtime, spec))
+        await runtime.run_async(create(runtime, spec))
 
     @classmethod
     def apply_schedules(cls, schedules: Sequence[ScheduleInput]) -> None:
@@ -158,17 +144,8 @@ class Scheduling(ScheduleControl):
         await runtime.run_async(_apply(runtime, schedules))
 
 
-def _create(runtime: Runtime, spec: Spec) -> Flow[None]:
-    call = schedule_calls.create_schedule(
-        **{name: getattr(spec, name) for name in spec.__slots__},
-    )
-    yield from recorded("DBOS.createSchedule", nothing(call))
-    runtime.engine.schedules_changed()
-
-
 def _apply(runtime: Runtime, schedules: Sequence[ScheduleInput]) -> Flow[None]:
     refuse_in_workflow("apply_schedules")
-    documents = [spec.document() for spec in specs_of(runtime, schedules)]
-    if documents:
-        yield apply(documents)
-        runtime.engine.schedules_changed()
+    return apply_specs(
+        runtime, specs_of(schedules, ScheduleInput, functools.partial(spec_of, runtime))
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import random
 import uuid
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -81,13 +82,17 @@ class Process:
 
 @dataclass
 class Simulation:
-    """What happens from `start` to `end`; `served` are the moments at which the processes had done all there was."""
+    """What happens from `now` on. `served` are the moments at which all was done that a schedule needed.
+
+    A schedule needs its next tick to be known. While a process is stopped that was about to compute it, it may be left
+    alone for half a minute.
+    """
 
     url: str
     connection: psycopg.Connection[Any]
     rng: random.Random
     now: datetime
-    served: list[datetime] = field(default_factory=list)
+    served: dict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
     stops: int = 0
     outages: int = 0
     together: int = 0
@@ -162,9 +167,18 @@ class Simulation:
                 process.stops_before = None
                 if not process.is_stopped and process.run is not None:
                     process.run.result(timeout=60)
-            query = "select exists (select 1 from pyengine.schedules where next_due_at <= %s)"
-            if self.connection.execute(query, [self.now]).fetchall() == [(False,)]:
-                self.served.append(self.now)
+            rows = self.connection.execute(
+                "select schedule_name, next_due_at > %(now)s, plan_at <= %(now)s from pyengine.schedules",
+                {"now": self.now},
+            ).fetchall()
+            # Due, or to be planned first.
+            if not any(
+                is_known is False or (is_known is None and can_plan)
+                for _, is_known, can_plan in rows
+            ):
+                for name, is_known, _ in rows:
+                    if is_known:
+                        self.served[name].append(self.now)
                 return
 
 
