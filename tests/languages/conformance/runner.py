@@ -24,6 +24,12 @@ SCENARIOS = Path(__file__).parent / "scenarios"
 PATIENCE_SECONDS = 30.0
 LEASE_SECONDS = 2.0
 
+_BUSY = """
+    select pid, state from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
+        and state <> 'idle'
+"""
+
 
 @dataclass(frozen=True)
 class Worker:
@@ -134,6 +140,8 @@ class Run:
             if process.poll() is None:
                 self._signal(name, signal.SIGKILL)
                 process.wait(10)
+        # What the killed were asking, the server still does: it must not reach into what comes next.
+        self._until(lambda: self._connection.execute(_BUSY).fetchall(), [], "what the server does")
 
     # What a scenario does.
 
