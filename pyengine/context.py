@@ -51,6 +51,8 @@ class EnqueueChoice:
     queue_partition_key: str | None = None
     delay_seconds: float | None = None
     duplication_policy: DuplicationPolicy | None = None
+    throttle_key: str | None = None
+    throttle_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,7 @@ class SetWorkflowID(OptionsBlock):
 
 
 class SetEnqueueOptions(OptionsBlock):
-    """Say how workflows are enqueued in the block; the six options are set together.
+    """Say how workflows are enqueued in the block; all options are set together.
 
     Args:
         deduplication_id: At most one active workflow of a queue has this id.
@@ -206,8 +208,10 @@ class SetEnqueueOptions(OptionsBlock):
         app_version: Only processes of this application version run it.
         queue_partition_key: The key of a partitioned queue.
         delay_seconds: Not before this time has passed.
-        duplication_policy: When the deduplication id is held: "reject" (the default) raises
-            DBOSQueueDeduplicatedError, "return-existing" gives the holder's handle.
+        duplication_policy: When the deduplication id is held, or the throttle key allows no start: "reject" (the
+            default) raises DBOSQueueDeduplicatedError, "return-existing" gives the other workflow's handle.
+        throttle_key: At most one workflow of a queue is enqueued with this key in `throttle_seconds`.
+        throttle_seconds: The period of the throttle key, in seconds.
 
     Raises:
         DBOSException: An option is out of range, or two don't go together.
@@ -222,6 +226,8 @@ class SetEnqueueOptions(OptionsBlock):
         queue_partition_key: str | None = None,
         delay_seconds: float | None = None,
         duplication_policy: DuplicationPolicy | None = None,
+        throttle_key: str | None = None,
+        throttle_seconds: float | None = None,
     ) -> None:
         super().__init__()
         self._choice = EnqueueChoice(
@@ -231,6 +237,8 @@ class SetEnqueueOptions(OptionsBlock):
             queue_partition_key,
             delay_seconds,
             duplication_policy,
+            throttle_key,
+            throttle_seconds,
         )
         check_enqueue_choice(self._choice)
 
@@ -330,8 +338,23 @@ def check_enqueue_choice(choice: EnqueueChoice) -> None:
         raise DBOSException(
             f"duplication_policy is {choice.duplication_policy!r}: use 'reject' or 'return-existing'"
         )
-    if choice.duplication_policy == "return-existing" and choice.deduplication_id is None:
-        raise DBOSException("duplication_policy 'return-existing' needs a deduplication_id")
+    if (
+        choice.duplication_policy == "return-existing"
+        and choice.deduplication_id is None
+        and choice.throttle_key is None
+    ):
+        raise DBOSException(
+            "duplication_policy 'return-existing' needs a deduplication_id or a throttle_key"
+        )
+    _check_throttle(choice)
+
+
+def _check_throttle(choice: EnqueueChoice) -> None:
+    key, seconds = choice.throttle_key, choice.throttle_seconds
+    if (key is None) != (seconds is None):
+        raise DBOSException("throttle_key and throttle_seconds belong together: give both or none")
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise DBOSException(f"throttle_seconds is {seconds}: it must be finite and more than 0")
 
 
 def check_workflow_id(workflow_id: object) -> None:

@@ -248,7 +248,13 @@ def _app_version() -> str | None:
 
 
 # What a debouncer decides itself.
-_DECIDED = ("deduplication_id", "delay_seconds", "priority", "queue_partition_key")
+_DECIDED = (
+    "deduplication_id",
+    "delay_seconds",
+    "priority",
+    "queue_partition_key",
+    "throttle_key",
+)
 _POLICIES = {"duplication_policy": "return-existing", "workflow_id_reuse_policy": "reject"}
 
 

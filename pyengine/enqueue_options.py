@@ -47,6 +47,8 @@ class EnqueueOptions(_Required, total=False):
     delay_seconds: float | None
     deduplication_id: str | None
     duplication_policy: DuplicationPolicy | None
+    throttle_key: str | None
+    throttle_seconds: float | None
     priority: int | None
     queue_partition_key: str | None
     authenticated_user: str | None
@@ -76,6 +78,8 @@ def prepare_by_options(
         queue_partition_key=given.get("queue_partition_key"),
         delay_seconds=given.get("delay_seconds"),
         duplication_policy=given.get("duplication_policy"),
+        throttle_key=given.get("throttle_key"),
+        throttle_seconds=given.get("throttle_seconds"),
     )
     check_enqueue_choice(choice)
     chosen = None
@@ -119,6 +123,9 @@ def placement_of(queue_name: str, choice: EnqueueChoice) -> Placement:
         deduplication_id=choice.deduplication_id,
         return_existing=choice.duplication_policy == "return-existing",
         delay_seconds=choice.delay_seconds,
+        throttle=None
+        if choice.throttle_key is None or choice.throttle_seconds is None
+        else (choice.throttle_key, choice.throttle_seconds),
     )
 
 

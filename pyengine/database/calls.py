@@ -136,10 +136,11 @@ def start(
     is_serial: bool = False,
     deduplication_id: str | None = None,
     delay_ms: float | None = None,
+    throttle: tuple[str, float] | None = None,
 ) -> Write:
     """Start a workflow (with a lease) or enqueue it (without).
 
-    `parent` is (workflow_id, lease_token, step_id) of the starting run.
+    `parent` is (workflow_id, lease_token, step_id) of the starting run, `throttle` a key and its period in seconds.
     """
     parent_id, parent_token, parent_step = parent or (None, None, None)
     return Write(
@@ -171,6 +172,8 @@ def start(
             is_serial="true" if is_serial else None,
             deduplication_id=json_string(deduplication_id),
             delay_ms=json_number(delay_ms),
+            throttle_key=None if throttle is None else quote(throttle[0]),
+            throttle_ms=None if throttle is None else json_number(throttle[1] * 1000),
             serialization=quote(serialization),
             inputs=inputs,
         ),

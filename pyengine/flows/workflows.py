@@ -87,6 +87,7 @@ class Placement:
     deduplication_id: str | None = None
     return_existing: bool = False
     delay_seconds: float | None = None
+    throttle: tuple[str, float] | None = None  # its key, and its period in seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +212,7 @@ def start_write(
         is_serial=place is not None and place.is_serial,
         deduplication_id=place.deduplication_id if place is not None else None,
         delay_ms=None if delay is None else delay * 1000,
+        throttle=place.throttle if place is not None else None,
     )
 
 
@@ -251,9 +253,8 @@ def start_error(
     """The error that an answer stands for; None when the workflow exists and is the wanted one."""
     if answer.refusal == DEDUPLICATED and request.placement is not None:
         place = request.placement
-        return DBOSQueueDeduplicatedError(
-            request.workflow_id, place.queue_name or "", place.deduplication_id or ""
-        )
+        key = place.deduplication_id or (place.throttle[0] if place.throttle else "")
+        return DBOSQueueDeduplicatedError(request.workflow_id, place.queue_name or "", key)
     if answer.refusal is not None:
         error = refusal(answer.refusal, answer.message or "", request.workflow_id)
         return error if parent is None else parent.end(error)

@@ -28,10 +28,10 @@ begin
         );
     elsif v_call.deduplication_id is null or octet_length(v_call.deduplication_id) > 512
         or num_nonnulls(v_request.lease_token, v_request.partition_key, v_request.priority, v_request.delay_ms,
-            v_request.deduplication_id) > 0 then
+            v_request.deduplication_id, _debounce_call.request ->> 'throttle_key') > 0 then
         raise exception using errcode = 'PE400',
             message = 'a debounced workflow needs a key, which has at most 511 bytes together with its name; it has no '
-                'lease_token, partition_key, priority, delay_ms and deduplication_id of its own';
+                'lease_token, partition_key, priority, delay_ms, deduplication_id and throttle_key of its own';
     elsif _debounce_call.period_ms is null or _debounce_call.period_ms < 0 or _debounce_call.timeout_ms <= 0
         or greatest(_debounce_call.period_ms, _debounce_call.timeout_ms) > 3155760000000 then
         raise exception using errcode = 'PE400',

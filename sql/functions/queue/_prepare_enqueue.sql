@@ -1,5 +1,6 @@
--- Before workflows are enqueued: find those that would make their queues too deep.
--- Locks: the rows of queues with a depth limit (in name order), so that no two enqueues count the same room.
+-- Before workflows are enqueued: find those that would make their queues too deep, and those that are throttled.
+-- Locks: the rows of queues with a depth limit (in name order), so that no two enqueues count the same room; then the
+-- throttle keys.
 create or replace function pyengine._prepare_enqueue(requests json)
 returns int[]
 language plpgsql
@@ -39,8 +40,11 @@ begin
             );
         end if;
     end loop;
+    if strpos(_prepare_enqueue.requests::text, '"throttle_key"') > 0 then
+        v_full_items := v_full_items || pyengine._throttled_items(_prepare_enqueue.requests);
+    end if;
     return v_full_items;
 end
 $$;
 
-comment on function pyengine._prepare_enqueue is 'Returns the requests that would make their queues too deep.';
+comment on function pyengine._prepare_enqueue is 'Returns the requests that would make their queues too deep, or are throttled.';

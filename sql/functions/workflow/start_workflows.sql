@@ -1,6 +1,6 @@
 -- Start workflows, each under its own id: as PENDING with a lease, or as ENQUEUED or DELAYED for others to claim.
 -- A child start names its parent's lease, and is recorded as a step of the parent in the same commit.
--- Locks: the rows of queues with a depth limit (in name order), the parents (no key update, in id order), then the
+-- Locks: the rows of queues with a depth limit (in name order), the throttle keys (in their order), the parents (no key update, in id order), then the
 -- new rows (in id order).
 --
 -- Refuses with PE003 under an executor that is no longer registered: whoever was declared dead registers anew first.
@@ -23,6 +23,7 @@ declare
     v_created text[];
     v_full_items int[] := '{}'::int[];
     v_work_keys bigint[];
+    v_has_throttles boolean := false;
 begin
     select e.name
     into v_executor_name
@@ -46,6 +47,7 @@ begin
 
     if strpos(start_workflows.requests::text, '"queue_name"') > 0 then
         v_full_items := pyengine._prepare_enqueue(start_workflows.requests);
+        v_has_throttles := strpos(start_workflows.requests::text, '"throttle_key"') > 0;
     end if;
 
     with request as materialized (
@@ -120,6 +122,9 @@ begin
 
     if v_work_keys is not null then
         perform pyengine._wake(v_work_keys);
+    end if;
+    if v_has_throttles then
+        perform pyengine._begin_throttles(start_workflows.requests, v_created);
     end if;
     if cardinality(v_created) < v_asked then
         return query select a.* from pyengine._answer_starts(start_workflows.requests, v_created, v_full_items) a;
