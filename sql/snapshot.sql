@@ -488,17 +488,21 @@ CREATE FUNCTION pyengine._answer_starts(requests json, created text[], full_item
 begin
     return query
     with request as materialized (
-        select r.*, w.workflow_id is not null as is_known, w.status, w.lease_token as current_token,
+        select r.*, t.refusal as throttle_refusal, w.workflow_id is not null as is_known, w.status, w.lease_token as current_token,
             w.start_token as known_start_token,
             w.name as known_name, w.class_name as known_class, w.config_name as known_config, w.queue_name as known_queue,
             p.status as parent_status, p.attempt_count as parent_attempt,
             r.parent_lease_token is not null and p.lease_token is distinct from r.parent_lease_token as is_fenced,
-            r.item = any (_answer_starts.full_items) as is_full, d.workflow_id as holder_id
+            r.item = any (_answer_starts.full_items) as is_full, coalesce(h.workflow_id, d.workflow_id) as holder_id,
+            h.ends_at as throttled_until
         from pyengine._start_requests(_answer_starts.requests) r
         left join pyengine.workflows w on w.workflow_id = r.workflow_id
         left join pyengine.workflows p on p.workflow_id = r.parent_workflow_id
         left join pyengine.workflows d on d.deduplication_id = r.deduplication_id
             and d.queue_name is not distinct from r.queue_name and d.workflow_id <> r.workflow_id
+        left join pyengine._throttle_requests(_answer_starts.requests) t on t.item = r.item
+        left join pyengine.throttles h on h.queue_name = t.queue_name and h.throttle_key = t.throttle_key
+            and h.ends_at > pyengine.now() and h.workflow_id <> r.workflow_id
     ), attached as (
         insert into pyengine.steps (
             workflow_id, step_id, name, attempt, child_workflow_id, started_at, completed_at, serialization
@@ -506,15 +510,17 @@ begin
         select r.parent_workflow_id, r.parent_step_id, r.step_name, r.parent_attempt, r.workflow_id,
             pyengine.now(), pyengine.now(), r.serialization
         from request r
-        where r.parent_step_id is not null and r.refusal is null and not r.is_fenced and r.is_known
+        where r.parent_step_id is not null and coalesce(r.refusal, r.throttle_refusal) is null and not r.is_fenced and r.is_known
             and r.reject_known_id is not true
             and (r.known_name, r.known_class, r.known_config) is not distinct from (r.name, r.class_name, r.config_name)
         on conflict on constraint steps_pkey do nothing
     )
     select r.item,
         case when r.refusal is not null then r.refusal
+            when r.throttle_refusal is not null then r.throttle_refusal
             when r.is_fenced and r.parent_status = 'CANCELLED' then 'PE002'
             when r.is_fenced then 'PE001'
+            when not r.is_known and r.throttled_until is not null then 'PE409'
             when not r.is_known and r.is_full then 'PE429'
             when not r.is_known then 'PE409' end,
         case when r.refusal = 'PE413' and octet_length(r.inputs::text) > pyengine._payload_limit() then format(
@@ -530,7 +536,13 @@ begin
                 'partition_key and deduplication_id at most 512, a partition_key needs a queue_name, queue_name and '
                 'deduplication_id exclude a lease_token, its priority is not negative, its max_attempts is at least 1, '
                 'its delay and timeout are at most 100 years'
+            when r.throttle_refusal is not null then
+                'a throttle_key has at most 512 bytes and needs a queue_name, no lease_token, and a throttle_ms of more than 0 '
+                'and at most 100 years'
             when r.is_fenced then format('workflow %s is no longer owned by this run', r.parent_workflow_id)
+            when not r.is_known and r.throttled_until is not null then format(
+                'workflow %s was not enqueued: its throttle key allows no start before %s, after workflow %s',
+                r.workflow_id, r.throttled_until, r.holder_id)
             when not r.is_known and r.is_full then format(
                 'queue %s is full (max_depth): workflow %s was not enqueued, try again later', r.queue_name, r.workflow_id)
             when not r.is_known then format(
@@ -538,7 +550,7 @@ begin
                 r.deduplication_id, ' of queue ' || r.queue_name, r.holder_id) end,
         r.status, r.known_name, r.known_class, r.known_config, r.known_queue, r.holder_id
     from request r
-    where r.refusal is not null or r.is_fenced or not r.is_known
+    where coalesce(r.refusal, r.throttle_refusal) is not null or r.is_fenced or not r.is_known
         or (r.workflow_id <> all (_answer_starts.created)
             and (r.lease_token is null or r.current_token is distinct from r.lease_token)
             and (r.start_token is null or r.known_start_token is distinct from r.start_token));
@@ -659,6 +671,25 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._await_keys(wait_keys bigint[], channel text) IS 'Registers a channel as waiting for keys, for a minute.';
+
+
+CREATE FUNCTION pyengine._begin_throttles(requests json, created text[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+begin
+    update pyengine.throttles t
+    set workflow_id = r.workflow_id, ends_at = pyengine.now() + make_interval(secs => r.throttle_ms / 1000)
+    from pyengine._throttle_requests(_begin_throttles.requests) r
+    where t.queue_name = r.queue_name and t.throttle_key = r.throttle_key and r.refusal is null
+        and r.workflow_id = any (_begin_throttles.created);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._begin_throttles(requests json, created text[]) IS 'Begins the periods of the throttle keys of workflows that were created.';
 
 
 CREATE UNLOGGED TABLE pyengine.bookmarks (
@@ -1424,10 +1455,10 @@ begin
         );
     elsif v_call.deduplication_id is null or octet_length(v_call.deduplication_id) > 512
         or num_nonnulls(v_request.lease_token, v_request.partition_key, v_request.priority, v_request.delay_ms,
-            v_request.deduplication_id) > 0 then
+            v_request.deduplication_id, _debounce_call.request ->> 'throttle_key') > 0 then
         raise exception using errcode = 'PE400',
             message = 'a debounced workflow needs a key, which has at most 511 bytes together with its name; it has no '
-                'lease_token, partition_key, priority, delay_ms and deduplication_id of its own';
+                'lease_token, partition_key, priority, delay_ms, deduplication_id and throttle_key of its own';
     elsif _debounce_call.period_ms is null or _debounce_call.period_ms < 0 or _debounce_call.timeout_ms <= 0
         or greatest(_debounce_call.period_ms, _debounce_call.timeout_ms) > 3155760000000 then
         raise exception using errcode = 'PE400',
@@ -3413,12 +3444,15 @@ begin
             );
         end if;
     end loop;
+    if strpos(_prepare_enqueue.requests::text, '"throttle_key"') > 0 then
+        v_full_items := v_full_items || pyengine._throttled_items(_prepare_enqueue.requests);
+    end if;
     return v_full_items;
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine._prepare_enqueue(requests json) IS 'Returns the requests that would make their queues too deep.';
+COMMENT ON FUNCTION pyengine._prepare_enqueue(requests json) IS 'Returns the requests that would make their queues too deep, or are throttled.';
 
 
 CREATE FUNCTION pyengine._prolong_waits(executor pyengine.executors) RETURNS void
@@ -4524,6 +4558,74 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._stretches(place pyengine.bookmarks) IS 'The parts of a queue that are read from a place on.';
+
+
+CREATE FUNCTION pyengine._throttle_requests(requests json) RETURNS TABLE(workflow_id text, queue_name text, throttle_key text, throttle_ms double precision, lease_token uuid, item integer, refusal text)
+    LANGUAGE sql STABLE
+    AS $$
+    select r.*,
+        case when r.queue_name is null or r.lease_token is not null or pg_catalog.octet_length(r.throttle_key) > 512
+            or r.throttle_ms > 0 is not true or r.throttle_ms > 3155760000000 then 'PE400' end
+    from rows from (pg_catalog.json_to_recordset(pyengine._as_batch(requests)) as (
+        workflow_id text, queue_name text, throttle_key text, throttle_ms double precision, lease_token uuid
+    )) with ordinality r
+    where r.throttle_key is not null
+$$;
+
+
+COMMENT ON FUNCTION pyengine._throttle_requests(requests json) IS 'The starts with a throttle key, each with the code of what is wrong with it, if anything.';
+
+
+CREATE FUNCTION pyengine._throttled_items(requests json) RETURNS integer[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+begin
+    delete from pyengine.throttles t
+    where (t.queue_name, t.throttle_key) in (
+        select o.queue_name, o.throttle_key
+        from pyengine.throttles o
+        where o.ends_at < v_now
+        order by o.ends_at
+        limit 10
+        for update skip locked
+    );
+    insert into pyengine.throttles (queue_name, throttle_key, ends_at)
+    select distinct r.queue_name, r.throttle_key, v_now
+    from pyengine._throttle_requests(_throttled_items.requests) r
+    where r.refusal is null
+    order by r.queue_name, r.throttle_key
+    on conflict on constraint throttles_pkey do nothing;
+    perform 1
+    from pyengine.throttles t
+    where (t.queue_name, t.throttle_key) in (
+        select r.queue_name, r.throttle_key
+        from pyengine._throttle_requests(_throttled_items.requests) r
+        where r.refusal is null
+    )
+    order by t.queue_name, t.throttle_key
+    for update;
+
+    v_now := pyengine.now();
+    return array(
+        select k.item
+        from (
+            select r.item, r.refusal, t.ends_at > v_now and t.workflow_id <> r.workflow_id as is_early,
+                row_number() over (partition by r.queue_name, r.throttle_key order by r.item) > 1 as is_second
+            from pyengine._throttle_requests(_throttled_items.requests) r
+            left join pyengine.throttles t on t.queue_name = r.queue_name and t.throttle_key = r.throttle_key
+        ) k
+        where k.refusal is not null or k.is_early or k.is_second
+    );
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._throttled_items(requests json) IS 'The starts that their throttle keys forbid now; the keys are locked.';
 
 
 CREATE FUNCTION pyengine._tick_request(schedule pyengine.schedules, workflow_id text, tick text) RETURNS json
@@ -8325,6 +8427,7 @@ declare
     v_created text[];
     v_full_items int[] := '{}'::int[];
     v_work_keys bigint[];
+    v_has_throttles boolean := false;
 begin
     select e.name
     into v_executor_name
@@ -8348,6 +8451,7 @@ begin
 
     if strpos(start_workflows.requests::text, '"queue_name"') > 0 then
         v_full_items := pyengine._prepare_enqueue(start_workflows.requests);
+        v_has_throttles := strpos(start_workflows.requests::text, '"throttle_key"') > 0;
     end if;
 
     with request as materialized (
@@ -8422,6 +8526,9 @@ begin
 
     if v_work_keys is not null then
         perform pyengine._wake(v_work_keys);
+    end if;
+    if v_has_throttles then
+        perform pyengine._begin_throttles(start_workflows.requests, v_created);
     end if;
     if cardinality(v_created) < v_asked then
         return query select a.* from pyengine._answer_starts(start_workflows.requests, v_created, v_full_items) a;
@@ -8827,6 +8934,20 @@ COMMENT ON TABLE pyengine.streams IS 'Values of streams in order, from position 
 COMMENT ON COLUMN pyengine.streams.is_end IS 'True for the mark that closes the stream.';
 
 
+CREATE TABLE pyengine.throttles (
+    queue_name text NOT NULL COLLATE pg_catalog."C",
+    throttle_key text NOT NULL COLLATE pg_catalog."C",
+    workflow_id text COLLATE pg_catalog."C",
+    ends_at timestamp with time zone NOT NULL
+);
+
+
+COMMENT ON TABLE pyengine.throttles IS 'The last start of each throttle key of a queue, and until when it allows no other.';
+
+
+COMMENT ON COLUMN pyengine.throttles.workflow_id IS 'The workflow that was started; null if none was yet.';
+
+
 CREATE TABLE pyengine.upkeep (
     only_row boolean DEFAULT true NOT NULL,
     history_checked_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
@@ -8921,6 +9042,10 @@ ALTER TABLE ONLY pyengine.streams
     ADD CONSTRAINT streams_pkey PRIMARY KEY (workflow_id, key, "position");
 
 
+ALTER TABLE ONLY pyengine.throttles
+    ADD CONSTRAINT throttles_pkey PRIMARY KEY (queue_name, throttle_key);
+
+
 ALTER TABLE ONLY pyengine.upkeep
     ADD CONSTRAINT upkeep_pkey PRIMARY KEY (only_row);
 
@@ -8955,6 +9080,9 @@ CREATE INDEX schedules_due_idx ON pyengine.schedules USING btree (next_due_at) W
 
 
 CREATE INDEX schedules_plan_idx ON pyengine.schedules USING btree (plan_at) WHERE (status = 'ACTIVE'::text);
+
+
+CREATE INDEX throttles_ends_idx ON pyengine.throttles USING btree (ends_at);
 
 
 CREATE INDEX workflows_attributes_idx ON pyengine.workflows USING gin (attributes jsonb_path_ops) WHERE (attributes IS NOT NULL);
@@ -9039,6 +9167,9 @@ REVOKE ALL ON FUNCTION pyengine._as_batch(requests json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._await_keys(wait_keys bigint[], channel text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._begin_throttles(requests json, created text[]) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._bookmark(executor_id bigint, queue_name text) FROM PUBLIC;
@@ -9390,6 +9521,12 @@ REVOKE ALL ON FUNCTION pyengine._store_schedule(document json, on_conflict text,
 
 
 REVOKE ALL ON FUNCTION pyengine._stretches(place pyengine.bookmarks) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._throttle_requests(requests json) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._throttled_items(requests json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._tick_request(schedule pyengine.schedules, workflow_id text, tick text) FROM PUBLIC;
