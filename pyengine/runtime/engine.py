@@ -81,14 +81,14 @@ class Engine:
             application_name=f"pyengine {options.application_name}"[:63],
             prepare=options.prepare,
         )
-        self.gateway = Gateway(self._sessions, options.schema, self.threads.submit_first)
+        self.gateway = Gateway(self._sessions, options.schema, self.threads.run_soon)
         # What functions of users do to their session, the engine's own never see.
         self._sql_sessions = Sessions(
             options.database_url,
             application_name=f"pyengine {options.application_name} sql"[:63],
             prepare=options.prepare,
         )
-        self.sql_gateway = Gateway(self._sql_sessions, options.schema, self.threads.submit_first)
+        self.sql_gateway = Gateway(self._sql_sessions, options.schema, self.threads.run_soon)
         self.waits = Waits(self.gateway, self._channel)
         self._listener = Listener(
             options.listen_url,

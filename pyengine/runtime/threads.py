@@ -62,11 +62,21 @@ class ThreadPool:
                 self._jobs.clear()
                 raise
 
-    def submit_first(self, job: Callable[[], None]) -> None:
-        """Run a job before all that wait; as `submit`."""
+    def run_soon(self, job: Callable[[], None]) -> None:
+        """Run a short job before all that wait, and whatever the limit: by an idle thread, or by one of its own.
+
+        Such jobs store the outcomes of workflows: they must not wait for a thread that a workflow keeps for hours.
+        """
         with self._changed:
+            if len(self._jobs) >= self._idle:
+                try:
+                    threading.Thread(target=job, name="pyengine-outcomes", daemon=True).start()
+                except RuntimeError:
+                    self._warn()
+                else:
+                    return
             self._jobs.appendleft((time.monotonic(), job))
-            self._find_threads(1)
+            self._changed.notify()
 
     def _find_threads(self, wanted: int) -> None:
         woken = min(wanted, self._idle)

@@ -71,7 +71,7 @@ def test_many_short_workflows_share_a_few_threads_and_commits(
         handle: Any = DBOS.retrieve_workflow(f"w{number}")
         assert handle.get_result() is None
 
-    assert threads.most <= 24
+    assert threads.most <= 16
     assert gateway.round_trips_of_writes - before <= 250
 
 

@@ -78,3 +78,45 @@ def test_a_closed_pool_leaves_no_threads() -> None:
     for thread in own:
         thread.join(10)
         assert not thread.is_alive()
+
+
+def test_a_job_that_cannot_wait_runs_beside_the_limit() -> None:
+    pool = ThreadPool(1)
+    busy, release, urgent, later = (threading.Event() for _ in range(4))
+
+    def block() -> None:
+        busy.set()
+        release.wait(30)
+
+    pool.submit(block)
+    assert busy.wait(10)
+    pool.submit(later.set)
+
+    pool.run_soon(urgent.set)
+
+    assert urgent.wait(10)
+    assert not later.is_set()
+    release.set()
+    assert later.wait(10)
+    pool.close()
+
+
+def test_an_idle_thread_runs_what_cannot_wait() -> None:
+    pool = ThreadPool(1)
+    done = threading.Event()
+    pool.submit(done.set)
+    assert done.wait(10)
+    ran_in: list[str] = []
+    ran = threading.Event()
+
+    def note() -> None:
+        ran_in.append(threading.current_thread().name)
+        ran.set()
+
+    while not pool._idle:
+        threading.Event().wait(0.001)
+    pool.run_soon(note)
+
+    assert ran.wait(10)
+    assert ran_in == ["pyengine-workflow"]
+    pool.close()
