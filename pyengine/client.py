@@ -22,6 +22,7 @@ from pyengine.execution import Runtime
 from pyengine.flows.workflows import Application, Runners
 from pyengine.handles import Handle, HandleAsync, WorkflowHandle, WorkflowHandleAsync
 from pyengine.in_transaction import flow_in_transaction, run_in_transaction
+from pyengine.insight import Insight
 from pyengine.listing import Listing
 from pyengine.management import Management
 from pyengine.messaging import Sending, SendMessage, send_flow
@@ -117,6 +118,7 @@ def _acts_through_itself(client_class: C) -> C:
 @_acts_through_itself
 class DBOSClient(
     Bulk,
+    Insight,
     Keeping,
     Listing,
     Management,

@@ -195,6 +195,15 @@ def test_it_knows_the_versions(client: DBOSClient) -> None:
     assert latest in client.list_application_versions()
 
 
+def test_it_tells_why_a_workflow_does_not_run(client: DBOSClient) -> None:
+    waiting = client.enqueue(to("double", delay_seconds=600), 1)
+
+    explanation = client.explain_workflow(waiting.workflow_id)
+    assert explanation.status == "DELAYED"
+    assert explanation.summary
+    assert asyncio.run(client.get_metrics_async())
+
+
 def test_it_configures_queues_and_enqueues_no_functions_on_them(client: DBOSClient) -> None:
     queue = client.register_queue("from-outside", concurrency=3)
     queue.set_concurrency(4)
