@@ -18,6 +18,7 @@ from pyengine.execution import Runtime
 from pyengine.flows.steps import record_operation
 from pyengine.handles import Handle, HandleAsync, WorkflowHandle, WorkflowHandleAsync
 from pyengine.queue_limits import (
+    INTERNAL_QUEUE,
     QueueLimits,
     QueueRateLimit,
     check_queue_name,
@@ -47,14 +48,13 @@ class QueueControl:
     def list_queues(cls, *, application_name: str | None = None) -> list[Queue]:
         """The registered queues of this or another application, by name."""
         runtime = get_runtime("DBOS.list_queues")
-        return [Queue.of_row(row) for row in runtime.run(_rows(_all(runtime, application_name)))]
+        return _users(runtime.run(_rows(_all(runtime, application_name))))
 
     @classmethod
     async def list_queues_async(cls, *, application_name: str | None = None) -> list[Queue]:
         """As `list_queues`."""
         runtime = get_runtime("DBOS.list_queues_async")
-        rows = await runtime.run_async(_rows(_all(runtime, application_name)))
-        return [Queue.of_row(row) for row in rows]
+        return _users(await runtime.run_async(_rows(_all(runtime, application_name))))
 
     @classmethod
     def delete_queue(cls, name: str) -> None:
@@ -291,6 +291,11 @@ def _all(runtime: Runtime, application_name: str | None) -> Effect:
     return queue_calls.list_queues(
         application_name=application_name or runtime.application.name, queue_names=None
     )
+
+
+def _users(rows: list[QueueRow]) -> list[Queue]:
+    """All but the engine's own."""
+    return [Queue.of_row(row) for row in rows if row.queue_name != INTERNAL_QUEUE]
 
 
 def _first(rows: list[QueueRow]) -> Queue | None:

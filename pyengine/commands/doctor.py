@@ -26,6 +26,7 @@ OF_THE_ENGINE: Sequence[Callable[[Engine], Iterator[Finding]]] = (
     engine_checks.check_rights,
     engine_checks.check_executors,
     engine_checks.check_queues,
+    engine_checks.check_schedules,
     engine_checks.check_dead_letters,
     engine_checks.check_history,
     engine_checks.check_tables,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from pyengine import schema
 from pyengine.commands.checks import ADVICE, OK, PROBLEM, Finding, settings
 from pyengine.commands.database import Engine
 from pyengine.commands.printing import duration
 from pyengine.conditions import any_of, as_json
-from pyengine.database import insight_calls, queue_calls, upkeep_calls
+from pyengine.database import insight_calls, queue_calls, schedule_calls, upkeep_calls
 from pyengine.errors import DBOSInitializationError
 
 _LARGE_HISTORY = 1_000_000
+_OVERDUE = timedelta(minutes=1)
 _DEAD_SHARE, _FEW_DEAD = 0.3, 50_000
 
 
@@ -118,6 +120,28 @@ def check_queues(engine: Engine) -> Iterator[Finding]:
             )
     if is_clean:
         yield Finding("queues", OK, f"{len(queues)} registered, none of them stuck")
+
+
+def check_schedules(engine: Engine) -> Iterator[Finding]:
+    """Schedules whose times can't be computed, or whose workflow nobody starts."""
+    rows = engine.rows(schedule_calls.list_schedules(statuses=["ACTIVE"]))
+    now = engine.now()
+    is_clean = True
+    for row in rows:
+        if row.error is not None:
+            is_clean = False
+            yield Finding("schedules", PROBLEM, f"{row.schedule_name}: {row.error}")
+        elif row.next_due_at is not None and now - row.next_due_at > _OVERDUE:
+            is_clean = False
+            overdue = duration((now - row.next_due_at).total_seconds())
+            yield Finding(
+                "schedules",
+                PROBLEM,
+                f"{row.schedule_name} is due for {overdue}: no live process has its workflow {row.workflow_name}; "
+                "start one, or pause or delete the schedule",
+            )
+    if is_clean:
+        yield Finding("schedules", OK, f"{len(rows)} active")
 
 
 def check_dead_letters(engine: Engine) -> Iterator[Finding]:

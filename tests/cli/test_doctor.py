@@ -100,6 +100,21 @@ def test_work_that_nobody_takes(run: Run, sql: Session, enqueue: Callable[..., N
     assert findings(run)["queues"][0] == "problem"
 
 
+def test_schedules_that_do_not_fire(run: Run, sql: Session) -> None:
+    assert findings(run)["schedules"] == ("ok", "0 active")
+    sql.execute(
+        "select pyengine.create_schedule(schedule_name => 's', workflow_name => 'gone', schedule => '@daily')"
+    )
+
+    sql.execute("update pyengine.schedules set next_due_at = pyengine.now() - interval '5 minutes'")
+    state, message = findings(run)["schedules"]
+    assert (state, "no live process has its workflow gone" in message) == ("problem", True)
+    sql.execute("update pyengine.schedules set next_due_at = null, error = 'no such time zone'")
+    assert findings(run)["schedules"] == ("problem", "s: no such time zone")
+    sql.execute("select pyengine.pause_schedule(schedule_name => 's')")
+    assert findings(run)["schedules"] == ("ok", "0 active")
+
+
 def test_dead_letters(run: Run, sql: Session) -> None:
     sql.execute(
         "insert into pyengine.workflows"

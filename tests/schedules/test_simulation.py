@@ -34,7 +34,15 @@ def virtual(engine_url: str, sql: psycopg.Connection[Any]) -> Iterator[psycopg.C
     _replace_now(sql, "pyengine", _original_now())
 
 
-def simulate(url: str, connection: psycopg.Connection[Any], start: datetime, end: datetime) -> None:
+def simulate(
+    url: str,
+    connection: psycopg.Connection[Any],
+    start: datetime,
+    end: datetime,
+    *,
+    outages: float,
+    stops: float,
+) -> None:
     simulation = Simulation(url, connection, random.Random(start.year), start)
     try:
         simulation.prepare(
@@ -50,7 +58,7 @@ def simulate(url: str, connection: psycopg.Connection[Any], start: datetime, end
             ],
             process_count=8,
         )
-        simulation.run(end, outages=0.01, stops=0.02)
+        simulation.run(end, outages=outages, stops=stops)
     finally:
         simulation.close()
 
@@ -76,7 +84,7 @@ def simulate(url: str, connection: psycopg.Connection[Any], start: datetime, end
 def test_the_ticks_of_some_weeks_with_changes_of_the_clock(
     engine_url: str, virtual: psycopg.Connection[Any], start: datetime, end: datetime
 ) -> None:
-    simulate(engine_url, virtual, start, end)
+    simulate(engine_url, virtual, start, end, outages=0.1, stops=0.1)
 
 
 @pytest.mark.slow
@@ -84,4 +92,5 @@ def test_the_ticks_of_some_weeks_with_changes_of_the_clock(
 def test_the_ticks_of_ten_years(
     engine_url: str, virtual: psycopg.Connection[Any], year: int
 ) -> None:
-    simulate(engine_url, virtual, utc(year, 1, 1), utc(year + 1, 1, 1))
+    start, end = utc(year, 1, 1), utc(year + 1, 1, 1)
+    simulate(engine_url, virtual, start, end, outages=0.01, stops=0.02)

@@ -1,4 +1,4 @@
--- Queues by name, of one application or all, or with given names. The engine's own are found by their names only.
+-- Queues by name, of one application or all, or with given names.
 create or replace function pyengine.list_queues(application_name text default null, queue_names text[] default null)
 returns setof pyengine.queues
 language plpgsql
@@ -12,8 +12,7 @@ begin
     from pyengine.queues q
     where (list_queues.application_name is null or q.application_name is null
             or q.application_name = list_queues.application_name)
-        and (q.queue_name = any (list_queues.queue_names)
-            or (list_queues.queue_names is null and not starts_with(q.queue_name, '_pyengine_')))
+        and (list_queues.queue_names is null or q.queue_name = any (list_queues.queue_names))
     order by q.queue_name;
 end
 $$;
