@@ -6893,8 +6893,7 @@ begin
     from pyengine.queues q
     where (list_queues.application_name is null or q.application_name is null
             or q.application_name = list_queues.application_name)
-        and (q.queue_name = any (list_queues.queue_names)
-            or (list_queues.queue_names is null and not starts_with(q.queue_name, '_pyengine_')))
+        and (list_queues.queue_names is null or q.queue_name = any (list_queues.queue_names))
     order by q.queue_name;
 end
 $$;
