@@ -28,6 +28,7 @@ from pyengine.commands import (
     workflow,
 )
 from pyengine.commands.failures import FAILED, INTERRUPTED, exit_status, explain
+from pyengine.commands.grouping import Group
 from pyengine.commands.printing import escaped
 
 EPILOG = """\b
@@ -35,13 +36,14 @@ Exit status:
   0    done
   1    it failed, or you said no; the reason is on standard error
   2    wrong use of the command line
-  3    there is no such workflow, queue or executor
-  4    a check found something that is wrong (verify, doctor)
+  3    there is no such workflow, queue, schedule or executor
+  4    a check found something that is wrong (verify, doctor, replay --check)
   130  interrupted
 """
 
 
 @click.group(
+    cls=Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=EPILOG,
 )

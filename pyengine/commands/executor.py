@@ -8,6 +8,7 @@ import click
 
 from pyengine.commands import printing
 from pyengine.commands.database import Database, takes_database
+from pyengine.commands.grouping import Group
 from pyengine.database import insight_calls
 
 _LIST = {
@@ -24,7 +25,7 @@ _LIST = {
 }
 
 
-@click.group("executor")
+@click.group("executor", cls=Group)
 def group() -> None:
     """Look at the processes that run workflows."""
 

@@ -6,12 +6,13 @@ import click
 
 from pyengine._version import __version__
 from pyengine.commands.database import Database, takes_database
+from pyengine.commands.grouping import Group
 from pyengine.schema import extension
 
 _WITHOUT_SCHEMA = "the extension lives in the schema pyengine"
 
 
-@click.group("extension")
+@click.group("extension", cls=Group)
 def command() -> None:
     """Install the engine as a PostgreSQL extension, or stop doing so."""
 

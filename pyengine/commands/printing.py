@@ -129,10 +129,14 @@ def escaped(value: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people: 0.25s, 12s, 3m 20s, 5h 2m, 3d 4h."""
+    """Seconds for people: 3.2ms, 250ms, 2.5s, 12s, 3m 20s, 5h 2m, 3d 4h."""
     sign, seconds = ("-" if seconds < 0 else ""), abs(seconds)
+    if 0 < seconds < 0.9995:
+        return (
+            f"{sign}{seconds * 1000:.2g}ms" if seconds < 0.0995 else f"{sign}{seconds * 1000:.0f}ms"
+        )
     if seconds < 10:
-        return f"{sign}{seconds:.3g}s"
+        return f"{sign}{seconds:.2g}s"
     whole = round(seconds)
     if whole < 60:
         return f"{sign}{whole}s"

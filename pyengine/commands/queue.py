@@ -12,6 +12,7 @@ import click
 from pyengine.commands import printing
 from pyengine.commands.database import Database, Engine, takes_database
 from pyengine.commands.failures import NoSuchError
+from pyengine.commands.grouping import Group
 from pyengine.database import insight_calls, queue_calls
 from pyengine.database.rows import QueueDepthRow, QueueRow
 from pyengine.queue_limits import QueueLimits, QueueRateLimit
@@ -69,7 +70,7 @@ _PLAIN = (
 _COUNTS = ("limiter_limit", "partition_limiter_limit")
 
 
-@click.group("queue")
+@click.group("queue", cls=Group)
 def group() -> None:
     """Look at queues, pause them, change their limits."""
 

@@ -12,6 +12,7 @@ import click
 from pyengine.commands import printing
 from pyengine.commands.asking import asks_first, confirm
 from pyengine.commands.database import Database, takes_database
+from pyengine.commands.grouping import Group
 from pyengine.database import upkeep_calls
 
 _LIST = {
@@ -39,7 +40,7 @@ class _Age(click.ParamType[timedelta]):
         return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
 
 
-@click.group("retention")
+@click.group("retention", cls=Group)
 def group() -> None:
     """Say how long workflows are kept after their end; without a policy it is for ever."""
 

@@ -13,6 +13,7 @@ import click
 from pyengine.commands import asking, printing
 from pyengine.commands.database import Database, Engine, takes_database
 from pyengine.commands.failures import NoSuchError
+from pyengine.commands.grouping import Group
 from pyengine.cron import parse
 from pyengine.database import schedule_calls
 from pyengine.database.rows import ScheduledStart, ScheduleRow
@@ -58,7 +59,7 @@ class _Moment(click.ParamType[datetime]):
         return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
 
 
-@click.group("schedule")
+@click.group("schedule", cls=Group)
 def group() -> None:
     """Look at schedules; create, pause, trigger, backfill and delete them."""
 

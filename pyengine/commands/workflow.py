@@ -13,6 +13,7 @@ import click
 from pyengine.commands import payloads, printing, steering, transfer
 from pyengine.commands.database import Database, Engine, takes_database
 from pyengine.commands.failures import NoSuchError
+from pyengine.commands.grouping import Group
 from pyengine.commands.selection import Selection, selects_workflows
 from pyengine.conditions import as_json
 from pyengine.database import calls, insight_calls
@@ -40,7 +41,7 @@ _STEPS = {
 _NEVER_SHOWN = ("lease_token",)
 
 
-@click.group("workflow")
+@click.group("workflow", cls=Group)
 def group() -> None:
     """Look at workflows and steer them."""
 

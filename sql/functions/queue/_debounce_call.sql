@@ -68,7 +68,7 @@ begin
     v_call.debounce_until := coalesce(v_now + make_interval(secs => _debounce_call.timeout_ms / 1000), 'infinity');
     v_call.requests := format('[%s,"deduplication_id":%s,"delay_ms":%s,"timeout_ms":%s}]',
         left(rtrim(_debounce_call.request::text, E' \t\n\r'), -1), to_json(v_call.deduplication_id),
-        least(_debounce_call.period_ms, _debounce_call.timeout_ms), coalesce(v_request.timeout_ms, 0));
+        least(_debounce_call.period_ms, _debounce_call.timeout_ms), coalesce(v_request.timeout_ms, 0))::json;
     return v_call;
 end
 $$;

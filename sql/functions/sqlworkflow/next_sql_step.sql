@@ -10,12 +10,12 @@ set jit = off
 set enable_seqscan = off
 as $$
 declare
-    v_attempt int := pyengine._hold_lease(next_sql_step.workflow_id, next_sql_step.lease_token);
     v_workflow record;
     v_last record;
     v_step_id int;
     v_owner text;
 begin
+    perform pyengine._hold_lease(next_sql_step.workflow_id, next_sql_step.lease_token);
     select w.name, w.inputs, q.steps, q.step_owners
     into v_workflow
     from pyengine.workflows w

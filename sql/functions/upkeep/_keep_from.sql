@@ -12,7 +12,7 @@ begin
     if (_keep_from.policy).keep_newest is null then
         return null;
     elsif (_keep_from.policy).keep_newest = 0 then
-        return 'infinity';
+        return timestamptz 'infinity';
     end if;
     return (
         select w.created_at
