@@ -1495,7 +1495,7 @@ begin
     v_call.debounce_until := coalesce(v_now + make_interval(secs => _debounce_call.timeout_ms / 1000), 'infinity');
     v_call.requests := format('[%s,"deduplication_id":%s,"delay_ms":%s,"timeout_ms":%s}]',
         left(rtrim(_debounce_call.request::text, E' \t\n\r'), -1), to_json(v_call.deduplication_id),
-        least(_debounce_call.period_ms, _debounce_call.timeout_ms), coalesce(v_request.timeout_ms, 0));
+        least(_debounce_call.period_ms, _debounce_call.timeout_ms), coalesce(v_request.timeout_ms, 0))::json;
     return v_call;
 end
 $$;
@@ -2798,7 +2798,7 @@ begin
     if (_keep_from.policy).keep_newest is null then
         return null;
     elsif (_keep_from.policy).keep_newest = 0 then
-        return 'infinity';
+        return timestamptz 'infinity';
     end if;
     return (
         select w.created_at
@@ -7188,12 +7188,12 @@ CREATE FUNCTION pyengine.next_sql_step(workflow_id text, lease_token uuid) RETUR
     SET enable_seqscan TO 'off'
     AS $_$
 declare
-    v_attempt int := pyengine._hold_lease(next_sql_step.workflow_id, next_sql_step.lease_token);
     v_workflow record;
     v_last record;
     v_step_id int;
     v_owner text;
 begin
+    perform pyengine._hold_lease(next_sql_step.workflow_id, next_sql_step.lease_token);
     select w.name, w.inputs, q.steps, q.step_owners
     into v_workflow
     from pyengine.workflows w
