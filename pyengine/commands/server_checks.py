@@ -120,7 +120,8 @@ def check_transactions(connection: Connection) -> Iterator[Finding]:
     query = """
         select pid, extract(epoch from clock_timestamp() - xact_start)::float8, state
         from pg_catalog.pg_stat_activity
-        where xact_start < clock_timestamp() - make_interval(secs => %s) and backend_type = 'client backend'
+        where datname = current_database() and backend_type = 'client backend'
+            and xact_start < clock_timestamp() - make_interval(secs => %s)
             and pid <> pg_backend_pid()
         order by xact_start limit 3
     """

@@ -65,6 +65,7 @@ def test_the_examples_for_clients_print_what_they_say(
     server: embedded.Server, sql: psycopg.Connection[Any], engine_url: str
 ) -> None:
     """One after another; `-->` tells what the statement before it prints."""
+    sql.execute("drop table if exists orders cascade")
     blocks = examples("## Clients")
     printed = psql(server, engine_url, *blocks).splitlines()
 

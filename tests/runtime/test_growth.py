@@ -12,7 +12,7 @@ from pyengine import DBOS, Queue
 from pyengine.database.session import Session as ServerSession
 from tests.queues.arena import Session
 
-Queue("growth")
+growth = Queue("growth")
 
 STEPS = 10_000
 reached = threading.Event()
@@ -83,7 +83,7 @@ def test_ten_thousand_steps_are_replayed_within_a_second_of_work(
            select 'long', i, 'noted', 1, now(), now(), 'json', i::text::json from generate_series(1, %s) i""",
         (STEPS,),
     )
-    DBOS.pause_queue("growth")
+    DBOS.pause_queue(growth.name)
     sql.execute(
         """insert into pyengine.workflows (workflow_id, status, name, queue_name, attempt_count,
                created_at, updated_at, serialization, inputs)
@@ -92,7 +92,7 @@ def test_ten_thousand_steps_are_replayed_within_a_second_of_work(
     )
     worked = time.process_time()
 
-    DBOS.resume_queue("growth")
+    DBOS.resume_queue(growth.name)
     assert reached.wait(30)
 
     worked = time.process_time() - worked
