@@ -15,6 +15,7 @@ from pyengine.execution import Runtime
 from pyengine.flows.workflows import Application
 from pyengine.registry import Registry
 from pyengine.runtime.engine import Engine, EngineOptions
+from pyengine.runtime.sweep import Sweep
 from pyengine.runtime.transactions import Transactions
 from pyengine.serialization import Codec
 from pyengine.settings import Settings
@@ -77,7 +78,12 @@ def _transactions(settings: Settings, engine: Engine, system_url: str) -> Transa
         prepare=engine.options.prepare,
     )
     checkpoints = Checkpoints(settings.schema, is_separate=not settings.same_database)
-    return Transactions(options, checkpoints, engine.gateway, settings.idle_transaction_timeout)
+    transactions = Transactions(
+        options, checkpoints, engine.gateway, settings.idle_transaction_timeout
+    )
+    if checkpoints.is_separate:
+        engine.upkeep.also = Sweep(transactions, engine.threads.submit).after_tick
+    return transactions
 
 
 @contextmanager

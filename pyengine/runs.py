@@ -72,7 +72,8 @@ class WorkflowRun:
     """One run of a workflow, from its start or claim to its end in this process.
 
     `can_hibernate` is true when nobody's stack waits for the run. A branch is a thread or task in which the run waits
-    or runs a step; its home is the one that runs its body.
+    or runs a step; its home is the one that runs its body. The origins are those of its checkpoints in a separate
+    application database, once they have been asked for.
     """
 
     workflow_id: str
@@ -91,6 +92,7 @@ class WorkflowRun:
     began_at: float = field(default_factory=time.monotonic)
     is_reading_stream: bool = False
     is_doubtful: bool = False
+    origins: Sequence[str] = ()
     _last_step_id: int = 0
     _home: object = None
     _branches: dict[object, int] = field(default_factory=dict)

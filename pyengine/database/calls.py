@@ -308,6 +308,11 @@ def find_workflows(*, workflow_ids: Sequence[str]) -> Call[rows.WorkflowRow]:
     return Call("find_workflows", {"workflow_ids": list(workflow_ids)}, rows.WorkflowRow)
 
 
+def find_origins(*, workflow_ids: Sequence[str]) -> Call[rows.WorkflowOrigin]:
+    """As `find_workflows`, but only what tells a workflow from others that had its id before."""
+    return Call("find_workflows", {"workflow_ids": list(workflow_ids)}, rows.WorkflowOrigin)
+
+
 def list_workflows(*, filters: Mapping[str, object]) -> Call[rows.WorkflowRow]:
     """Workflows that match all filters, which have the names of the SQL function's parameters."""
     return Call("list_workflows", dict(filters), rows.WorkflowRow)

@@ -8,27 +8,62 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timezone
 
 from pyengine.database import calls
+from pyengine.database.rows import WorkflowOrigin
 
 _FIND = """
 select c.name, c.serialization, c.output::text
 from {schema}.transaction_checkpoints c
-where c.workflow_id = $1 and c.step_id = $2
+where c.workflow_id = $1 and c.step_id = $2 and c.origin = any ($3::text[])
 """
 _FORGET = """
 delete from {schema}.transaction_checkpoints c where c.workflow_id = any ($1::text[]) and c.step_id >= $2::int
 """
 _COPY = """
-insert into {schema}.transaction_checkpoints (workflow_id, step_id, name, serialization, output)
-select $2, c.step_id, c.name, c.serialization, c.output
-from {schema}.transaction_checkpoints c
-where c.workflow_id = $1 and c.step_id < $3::int
-on conflict do nothing
+with copied as (
+    insert into {schema}.transaction_checkpoints as t (workflow_id, step_id, origin, name, serialization, output)
+    select distinct on (c.step_id) $2, c.step_id, $4, c.name, c.serialization, c.output
+    from {schema}.transaction_checkpoints c
+    where c.workflow_id = $1 and c.step_id < $3::int and c.origin = any ($5::text[])
+    order by c.step_id
+    on conflict on constraint transaction_checkpoints_pkey do update
+    set name = excluded.name, serialization = excluded.serialization, output = excluded.output,
+        created_at = clock_timestamp()
+    returning t.step_id
+)
+delete from {schema}.transaction_checkpoints c
+where c.workflow_id = $2 and c.origin = $4 and c.step_id not in (select d.step_id from copied d)
 """
 _INSERT = """
-insert into {schema}.transaction_checkpoints (workflow_id, step_id, name, serialization, output)
-values ($1, $2, $3, $4, $5::json)
+insert into {schema}.transaction_checkpoints (workflow_id, step_id, origin, name, serialization, output)
+values ($1, $2, $3, $4, $5, $6::json)
+"""
+# What is younger may belong to a fork that is about to be made.
+_BEGIN_BATCH = """
+select array(
+    select distinct c.workflow_id
+    from {schema}.transaction_checkpoints c
+    where c.workflow_id > u.cursor_id
+    order by c.workflow_id
+    limit $1
+)
+from {schema}.checkpoint_upkeep u
+where u.next_at <= clock_timestamp()
+for update skip locked
+"""
+_FORGET_GONE = """
+delete from {schema}.transaction_checkpoints c
+where c.workflow_id = any ($1::text[]) and c.created_at < clock_timestamp() - interval '1 hour'
+    and not exists (
+        select from unnest($2::text[], $3::text[]) o (workflow_id, origin)
+        where o.workflow_id = c.workflow_id and o.origin = c.origin
+    )
+"""
+_END_BATCH = """
+update {schema}.checkpoint_upkeep u
+set cursor_id = $1, next_at = clock_timestamp() + make_interval(secs => $2)
 """
 
 
@@ -57,36 +92,61 @@ class Checkpoints:
     schema: str
     is_separate: bool
 
-    def find(self, workflow_id: str, step_id: int) -> Statement:
+    def find(self, workflow_id: str, step_id: int, origins: Sequence[str]) -> Statement:
         """Read a checkpoint of the application's database: name, serialization, output as text."""
-        return Statement(_FIND.format(schema=_quoted(self.schema)), [workflow_id, step_id])
+        return self._statement(_FIND, workflow_id, step_id, list(origins))
 
     def forget(self, workflow_ids: Sequence[str], from_step: int) -> Statement:
         """Remove the checkpoints of workflows in the application's database, from a step on."""
-        text = _FORGET.format(schema=_quoted(self.schema))
-        return Statement(text, [list(workflow_ids), from_step])
+        return self._statement(_FORGET, list(workflow_ids), from_step)
 
-    def copy(self, source_id: str, target_id: str, before_step: int) -> Statement:
-        """Give a fork the checkpoints that its original has in the application's database before a step."""
-        return Statement(
-            _COPY.format(schema=_quoted(self.schema)), [source_id, target_id, before_step]
+    def copy(self, source: WorkflowOrigin, target_id: str, before_step: int) -> Statement:
+        """Give a fork that is about to be made the checkpoints that its original has there before a step."""
+        origin = _copied_from(source.workflow_id)
+        return self._statement(
+            _COPY, source.workflow_id, target_id, before_step, origin, origins(source)
         )
+
+    def begin_batch(self, limit: int) -> Statement:
+        """Lock the upkeep, if it is time and nobody else is at it: the next ids of workflows."""
+        return self._statement(_BEGIN_BATCH, limit)
+
+    def forget_gone(
+        self, workflow_ids: Sequence[str], known: Sequence[WorkflowOrigin]
+    ) -> Statement:
+        """Remove what none of the known workflows could find, of workflows with these ids."""
+        pairs = [(each.workflow_id, origin) for each in known for origin in origins(each)]
+        return self._statement(
+            _FORGET_GONE,
+            list(workflow_ids),
+            [pair[0] for pair in pairs],
+            [pair[1] for pair in pairs],
+        )
+
+    def end_batch(self, cursor_id: str, pause_seconds: float) -> Statement:
+        """Remember how far the upkeep has come, and when it goes on."""
+        return self._statement(_END_BATCH, cursor_id, pause_seconds)
+
+    def _statement(self, text: str, *values: object) -> Statement:
+        return Statement(text.format(schema=calls.quoted_schema(self.schema)), values)
 
     def record(
         self,
         *,
         workflow_id: str,
         lease_token: str,
+        origin: str,
         step_id: int,
         name: str,
         serialization: str,
         output: str,
         elapsed_ms: float,
     ) -> Statement:
-        """Store a checkpoint in the user's transaction."""
+        """Store a checkpoint in the user's transaction; the origin counts in a separate database."""
         if self.is_separate:
-            text = _INSERT.format(schema=_quoted(self.schema))
-            return Statement(text, [workflow_id, step_id, name, serialization, output])
+            return self._statement(
+                _INSERT, workflow_id, step_id, origin, name, serialization, output
+            )
         call = calls.record_step_in_transaction(
             workflow_id=workflow_id,
             lease_token=lease_token,
@@ -99,5 +159,15 @@ class Checkpoints:
         return Statement(call.text(self.schema), list(call.arguments.values()))
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def origins(workflow: WorkflowOrigin) -> list[str]:
+    """By what a workflow knows its own checkpoints: the first is that of those that it makes.
+
+    An id may be used again after its workflow was removed; the time of creation then is another.
+    """
+    created = workflow.created_at.astimezone(timezone.utc).isoformat(timespec="microseconds")
+    forked_from = workflow.forked_from
+    return [created] if forked_from is None else [created, _copied_from(forked_from)]
+
+
+def _copied_from(workflow_id: str) -> str:
+    return f"copied from {workflow_id}"

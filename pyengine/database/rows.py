@@ -245,6 +245,15 @@ class WorkflowRow:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkflowOrigin:
+    """Which of the workflows that had an id one after the other it is, and of which it is a fork."""
+
+    workflow_id: str
+    created_at: datetime
+    forked_from: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class WorkflowPlace:
     """A workflow's place in the order of its list."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pyengine.database import calls, steering_calls
 from pyengine.database.checkpoints import Checkpoints, Statement
-from pyengine.database.rows import WorkflowRow
+from pyengine.database.rows import WorkflowOrigin, WorkflowRow
 from pyengine.effects import Flow, Invoke
 from pyengine.errors import DBOSNonExistentWorkflowError
 
@@ -91,10 +91,8 @@ def delete(
 
 def fork(request: Fork, elsewhere: ElsewhereStored) -> Flow[str]:
     """Fork a workflow: the new id. The same request repeated finds its fork."""
-    copied = elsewhere.checkpoints.copy(
-        request.workflow_id, request.new_workflow_id, request.start_step
-    )
-    yield from elsewhere.run(copied)
+    if elsewhere.checkpoints.is_separate:
+        yield from _copy_elsewhere(request, elsewhere)
     children = request.replacement_children
     ids: list[str] = yield steering_calls.fork_workflow(
         workflow_id=request.workflow_id,
@@ -108,6 +106,20 @@ def fork(request: Fork, elsewhere: ElsewhereStored) -> Flow[str]:
         request_token=fork_token(request.workflow_id, request.new_workflow_id),
     )
     return ids[0]
+
+
+def _copy_elsewhere(request: Fork, elsewhere: ElsewhereStored) -> Flow[None]:
+    """Copy the checkpoints before the fork exists: it runs as soon as it does."""
+    rows: list[WorkflowOrigin] = yield calls.find_origins(
+        workflow_ids=[request.workflow_id, request.new_workflow_id]
+    )
+    known = {row.workflow_id: row for row in rows}
+    if request.workflow_id in known and request.new_workflow_id not in known:
+        yield from elsewhere.run(
+            elsewhere.checkpoints.copy(
+                known[request.workflow_id], request.new_workflow_id, request.start_step
+            )
+        )
 
 
 def fork_token(workflow_id: str, new_workflow_id: str) -> str:

@@ -97,6 +97,7 @@ class Engine:
             connected=self.look_again,
         )
         self._scheduler = Scheduler(self.gateway)
+        self.upkeep = Upkeep(self.gateway, self.runs)
         self._maintenance = Maintenance(
             self.gateway,
             lease_seconds=options.lease_seconds,
@@ -104,7 +105,7 @@ class Engine:
             session_pid=lambda: self._listener.backend_pid,
             register=self._register,
             work_found=self._wake_dispatcher,
-            upkeep=Upkeep(self.gateway, self.runs),
+            upkeep=self.upkeep,
             schedules_due=self._scheduler.wake,
         )
         self._dispatcher = Dispatcher(

@@ -22,7 +22,7 @@ from pyengine.attempts import (
     Unrecorded,
 )
 from pyengine.database import calls
-from pyengine.database.checkpoints import Checkpoints, Statement
+from pyengine.database.checkpoints import Checkpoints, Statement, origins
 from pyengine.database.connections import (
     AsyncStepConnection,
     ConnectionOptions,
@@ -30,6 +30,7 @@ from pyengine.database.connections import (
     StepConnection,
     ThreadConnections,
 )
+from pyengine.database.rows import WorkflowOrigin
 from pyengine.errors import DBOSUnexpectedStepError, translate
 from pyengine.refusals import database_error, is_step_conflict
 from pyengine.runs import Recorded, WorkflowRun
@@ -108,6 +109,8 @@ class Attempt:
             DBOSBaseException: The run lost its lease, or its workflow was cancelled.
         """
         threads = self.database.threads
+        if self.database.checkpoints.is_separate and not self.run.origins:
+            self.run.origins = _origins_of(self.database.gateway.run(self._find_origin()))
         try:
             with threads.use() as connection:
                 ending = self._transact(connection, arguments)
@@ -120,6 +123,10 @@ class Attempt:
     async def once_async(self, *arguments: Any) -> Ending:
         """As `once`, on the running loop; the function returns an awaitable."""
         loops = self.database.loops
+        if self.database.checkpoints.is_separate and not self.run.origins:
+            self.run.origins = _origins_of(
+                await self.database.gateway.run_async(self._find_origin())
+            )
         try:
             async with loops.use() as connection:
                 ending = await self._transact_async(connection, arguments)
@@ -134,7 +141,9 @@ class Attempt:
         is_storing = False
         try:
             if self.database.checkpoints.is_separate:
-                find = self.database.checkpoints.find(self.run.workflow_id, self.step_id)
+                find = self.database.checkpoints.find(
+                    self.run.workflow_id, self.step_id, self.run.origins
+                )
                 row = RawCursor(connection).execute(find.query, find.values).fetchone()
                 if row is not None:
                     return self._found(row)
@@ -164,7 +173,9 @@ class Attempt:
         is_storing = False
         try:
             if self.database.checkpoints.is_separate:
-                find = self.database.checkpoints.find(self.run.workflow_id, self.step_id)
+                find = self.database.checkpoints.find(
+                    self.run.workflow_id, self.step_id, self.run.origins
+                )
                 cursor = await AsyncRawCursor(connection).execute(find.query, find.values)
                 row = await cursor.fetchone()
                 if row is not None:
@@ -203,6 +214,7 @@ class Attempt:
         return self.database.checkpoints.record(
             workflow_id=self.run.workflow_id,
             lease_token=self.run.lease_token,
+            origin=self.run.origins[0] if self.run.origins else "",
             step_id=self.step_id,
             name=self.name,
             serialization=PLAIN_JSON if is_encoded else codec.default_tag,
@@ -223,6 +235,9 @@ class Attempt:
         if self.database.checkpoints.is_separate:
             await self.database.gateway.run_async(self._lease_check())
         await (session or connection).commit()
+
+    def _find_origin(self) -> calls.Call[WorkflowOrigin]:
+        return calls.find_origins(workflow_ids=[self.run.workflow_id])
 
     def _lease_check(self) -> calls.Call[None]:
         return calls.check_lease(workflow_id=self.run.workflow_id, lease_token=self.run.lease_token)
@@ -270,6 +285,11 @@ class Attempt:
         if not is_storing and is_ours and policy in ("outage", "conflict"):
             return Repeat(self.retries.pause_after(cause) or 0.0)
         return Failed(error)
+
+
+def _origins_of(rows: Sequence[WorkflowOrigin]) -> Sequence[str]:
+    """None for a workflow that was removed under its run: the lease that is asked for before the commit says so."""
+    return origins(rows[0]) if rows else ()
 
 
 def _end(connection: StepConnection, session: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 
 from pyengine.database import calls, upkeep_calls
 from pyengine.database.rows import ChoresResult, RunLease, TickResult
@@ -27,6 +28,7 @@ class Upkeep:
     def __init__(self, gateway: Gateway, runs: LocalRuns) -> None:
         self._gateway = gateway
         self._runs = runs
+        self.also: Callable[[], None] | None = None  # to be done after each tick, without waiting
 
     def after(self, tick: TickResult, executor_id: int) -> None:
         """Do the chores if there are any, and give back runs that are stored as running here and do not."""
@@ -34,6 +36,8 @@ class Upkeep:
             self._do_chores()
         if tick.running_workflows is not None and tick.running_workflows > len(self._runs):
             self._give_back_strays(executor_id)
+        if self.also is not None:
+            self.also()
 
     def _do_chores(self) -> None:
         until = time.monotonic() + CHORES_SECONDS

@@ -1,4 +1,4 @@
-"""The engine's part of a separate application database: one table, for the checkpoints of transactional steps."""
+"""The engine's part of a separate application database: tables for the checkpoints of transactional steps."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pyengine.schema.rename import rename_schema
 from pyengine.schema.sources import sql_root
 
 _TABLE = "transaction_checkpoints"
+_TABLES = (_TABLE, "checkpoint_upkeep")  # what the first file creates, what the second one creates
 _LOCK = "select pg_advisory_xact_lock(hashtextextended('pyengine application ' || %s, 0))"
 
 
@@ -29,35 +30,38 @@ def prepare_application(
         True if something was created.
 
     Raises:
-        DBOSInitializationError: The table is missing and may not be created; says what to do.
+        DBOSInitializationError: A table is missing and may not be created; says what to do.
     """
-    if _exists(conn, schema):
+    if _level(conn, schema) == len(_TABLES):
         return False
     if not create:
         raise DBOSInitializationError(
-            f"the application database has no table {schema}.{_TABLE}: launch once with run_migrations, by a role "
-            "that may create a schema there"
+            f"the application database has no table {schema}.{_TABLE}, or an older one: launch once with "
+            "run_migrations, by a role that may create a schema there"
         )
     try:
         with conn.transaction():
             conn.execute(_LOCK, [schema])
-            if _exists(conn, schema):
-                return False
-            conn.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
-            for file in sorted((sql_root() / "application").glob("*.sql")):
+            files = sorted((sql_root() / "application").glob("*.sql"))[_level(conn, schema) :]
+            if files:
+                conn.execute(
+                    sql.SQL("create schema if not exists {}").format(sql.Identifier(schema))
+                )
+            for file in files:
                 conn.execute(rename_schema(file.read_text(encoding="utf-8"), schema).encode())
     except psycopg.errors.InsufficientPrivilege:
         raise DBOSInitializationError(
             f"the role of application_database_url may not create {schema}.{_TABLE}: launch once as a role that may, "
-            f"then grant it usage on the schema, and select, insert and delete on the table"
+            f"then grant it usage on the schema, and select, insert, update and delete on its tables"
         ) from None
-    return True
+    return bool(files)
 
 
-def _exists(conn: psycopg.Connection[Any], schema: str) -> bool:
+def _level(conn: psycopg.Connection[Any], schema: str) -> int:
+    """How many of the files have been applied."""
     row = conn.execute(
-        "select exists (select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace "
-        "where n.nspname = %s and c.relname = %s)",
-        [schema, _TABLE],
+        "select count(*) from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace "
+        "where n.nspname = %s and c.relname = any (%s)",
+        [schema, list(_TABLES)],
     ).fetchone()
-    return bool(row and row[0])
+    return int(row[0]) if row else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,9 @@ import pytest
 from psycopg import sql as query
 
 from pyengine import DBOS, SetWorkflowID, embedded, error, schema
+from pyengine.current import get_runtime
+from pyengine.runtime import sweep as sweep_module
+from pyengine.runtime.sweep import Sweep
 from tests.transactions.conftest import Sql
 
 Launch = Callable[..., None]
@@ -239,6 +243,22 @@ def test_the_table_is_created_once_by_concurrent_launches(shop_url: str) -> None
     assert sorted(created) == [False, False, False, True]
 
 
+def test_a_database_that_was_prepared_before_checkpoints_had_origins_is_brought_up(
+    shop: Sql, launch_shop: Launch
+) -> None:
+    first = (schema.sql_root() / "application" / "0001_transaction_checkpoints.sql").read_text()
+    shop.execute("create schema pyengine")
+    shop.execute(first.encode())
+    shop.execute(
+        "insert into pyengine.transaction_checkpoints (workflow_id, step_id, name, serialization, output) "
+        "values ('other', 1, 'shop_insert', 'json', '7')"
+    )
+
+    launch_shop()
+
+    assert shop_order("bread") == 1
+
+
 def test_a_custom_schema_has_the_same_name_in_both_databases(
     shop: Sql, launch_shop: Launch
 ) -> None:
@@ -317,3 +337,146 @@ def test_a_deleted_workflow_leaves_nothing_there(shop: Sql, launch_shop: Launch)
 
     with SetWorkflowID("w"):
         assert shop_order("bread") == 2
+
+
+def remove_from_the_engine_alone(sql: Sql, workflow_id: str) -> None:
+    """As retention does, which knows nothing of this database."""
+    sql.execute("select pyengine.delete_workflows(array[%s])", [workflow_id])
+
+
+def test_a_used_id_does_not_find_the_checkpoints_of_the_workflow_that_had_it(
+    shop: Sql, launch_shop: Launch, sql: Sql, is_async: bool
+) -> None:
+    launch_shop()
+    with SetWorkflowID("w"):
+        assert call(is_async, "bread") == 1
+    remove_from_the_engine_alone(sql, "w")
+
+    with SetWorkflowID("w"):
+        assert call(is_async, "milk") == 2
+
+    assert items(shop) == ["bread", "milk"]
+
+
+def test_a_fork_under_a_used_id_does_not_find_what_was_copied_to_the_fork_before(
+    shop: Sql, launch_shop: Launch, sql: Sql
+) -> None:
+    launch_shop()
+    with SetWorkflowID("w"):
+        shop_order("bread")
+    sql.execute("delete from pyengine.steps")
+    with SetWorkflowID("fork"):
+        assert DBOS.fork_workflow("w", 2).get_result() == 1
+    remove_from_the_engine_alone(sql, "fork")
+
+    with SetWorkflowID("fork"):
+        assert DBOS.fork_workflow("w", 1).get_result() == 2
+
+    assert items(shop) == ["bread", "bread"]
+
+
+def the_sweep() -> Sweep:
+    transactions = get_runtime("test").transactions
+    return Sweep(transactions, lambda job: job())
+
+
+def test_checkpoints_of_workflows_that_are_gone_are_removed(
+    shop: Sql, launch_shop: Launch, sql: Sql
+) -> None:
+    launch_shop()
+    for name in ("gone", "used again", "there", "young"):
+        with SetWorkflowID(name):
+            shop_order(name)
+    for name in ("gone", "used again", "young"):
+        remove_from_the_engine_alone(sql, name)
+    shop.execute(
+        "update pyengine.transaction_checkpoints set created_at = created_at - interval '2 hours' "
+        "where workflow_id <> 'young'"
+    )
+    with SetWorkflowID("used again"):
+        shop_order("used again")
+
+    assert the_sweep().next_batch() is False
+
+    assert shop.execute(CHECKPOINTS).fetchall() == [
+        ("there", 1),
+        ("used again", 1),
+        ("young", 1),
+    ]
+
+
+def test_the_removal_goes_on_where_it_was_and_then_rests(
+    shop: Sql, launch_shop: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep_module, "BATCH_LIMIT", 2)
+    monkeypatch.setattr(sweep_module, "BATCH_PAUSE_SECONDS", 0.0)
+    launch_shop()
+    shop.execute(
+        "insert into pyengine.transaction_checkpoints (workflow_id, step_id, origin, name, serialization, created_at) "
+        "select 'gone ' || n, s, 'x', 'shop_insert', 'json', clock_timestamp() - interval '2 hours' "
+        "from generate_series(1, 3) n, generate_series(1, 5) s"
+    )
+    sweep = the_sweep()
+
+    assert sweep.next_batch() is True
+    assert {row[0] for row in shop.execute(CHECKPOINTS)} == {"gone 3"}
+    assert sweep.next_batch() is False
+    assert shop.execute(CHECKPOINTS).fetchall() == []
+
+    rests = (
+        "select next_at > clock_timestamp() + interval '50 minutes' from pyengine.checkpoint_upkeep"
+    )
+    assert shop.execute(rests).fetchone() == (True,)
+
+
+def test_of_two_processes_one_removes(shop: Sql, launch_shop: Launch) -> None:
+    launch_shop()
+    with shop.transaction():
+        shop.execute("select from pyengine.checkpoint_upkeep for update")
+
+        assert the_sweep().next_batch() is False
+
+    rests = "select next_at from pyengine.checkpoint_upkeep where next_at > '-infinity'"
+    assert shop.execute(rests).fetchall() == []
+
+
+def test_a_process_looks_after_a_while_and_not_at_each_tick(
+    shop: Sql, launch_shop: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch_shop()
+    sweep = the_sweep()
+    looked: list[bool] = []
+
+    def look() -> bool:
+        looked.append(True)
+        return False
+
+    monkeypatch.setattr(sweep, "next_batch", look)
+
+    sweep.after_tick()
+    assert looked == []
+
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + sweep_module.LOOK_SECONDS + 1)
+    sweep.after_tick()
+    sweep.after_tick()
+    assert looked == [True]
+
+
+def test_a_database_that_refuses_the_removal_is_told_about_and_left_alone(
+    shop: Sql,
+    launch_shop: Launch,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(sweep_module, "LOOK_SECONDS", 0.0)
+    launch_shop()
+    sweep = the_sweep()
+    shop.execute("drop table pyengine.checkpoint_upkeep")
+
+    sweep.after_tick()
+    sweep.after_tick()
+
+    told = [each for each in caplog.records if "stay in the application's database" in each.message]
+    assert len(told) == 1
+    assert "UndefinedTable" in told[0].message
