@@ -30,4 +30,4 @@ begin
 end
 $$;
 
-comment on function pyengine.list_executors is 'Processes that run workflows (include_finished: and those that ended), newest first, with what each runs now. Role: observer.';
+comment on function pyengine.list_executors is 'Processes that run workflows (include_finished: and those that ended within the last day), newest first, with what each runs now. Role: observer.';

@@ -1,4 +1,4 @@
--- Whether there is upkeep to do. Asked by every process each second: three probes of small indexes.
+-- Whether there is upkeep to do. Asked by every process each second: four probes of small indexes.
 create or replace function pyengine._has_chores()
 returns boolean
 language plpgsql
@@ -13,6 +13,10 @@ declare
 begin
     return exists (select 1 from pyengine.workflows w where w.deadline_at <= v_now and w.finished_at is null)
         or exists (select 1 from pyengine.retention_policies r where r.next_at <= v_now)
+        or exists (
+            select 1 from pyengine.executors e
+            where e.work_is_returned and e.finished_at < v_now - interval '1 day'
+        )
         or exists (select 1 from pyengine.upkeep u where u.history_checked_at < v_now - interval '1 day');
 end
 $$;
