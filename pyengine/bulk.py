@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from pyengine.current import get_runtime, refuse_running_loop
@@ -15,6 +14,7 @@ from pyengine.effects import Delay, Flow
 from pyengine.errors import DBOSInvalidArgumentError
 from pyengine.execution import Runtime, recorded
 from pyengine.flows import steering as flows
+from pyengine.flows.paging import Pages
 from pyengine.flows.steering import ElsewhereStored, Fork
 from pyengine.listing import WorkflowFilters, parameters_of
 from pyengine.workflow_ids import generate_workflow_id
@@ -287,7 +287,7 @@ def _each_page(
         raise DBOSInvalidArgumentError(f"per_second is {per_second}: it must be positive")
     if statuses is not None:
         given.setdefault("status", statuses)
-    size = PAGE if per_second is None else max(1, min(PAGE, int(per_second)))
+    size = page_size(per_second)
     return _pages(parameters_of(given, runtime.application.name), deed, size, per_second, progress)
 
 
@@ -299,35 +299,24 @@ def _pages(
     progress: Progress | None,
 ) -> Flow[list[str]]:
     (now,) = yield calls.now()
-    until: datetime | None = parameters.get("created_to")
-    left: int | None = parameters.pop("row_limit", None)
-    parameters |= {
-        "created_to": now if until is None else min(now, until),
-        "newest_first": False,
-        "load_input": False,
-        "load_output": False,
-    }
+    pages = Pages(parameters, now, size)
     seen, changed = 0, []
-    last_moment: set[str] = set()  # what was seen of the moment at which the next page begins
-    while left is None or seen < left:
-        wanted = size if left is None else min(size, left - seen)
-        rows: list[WorkflowPlace] = yield calls.list_places(
-            filters={**parameters, "row_limit": wanted + len(last_moment)}
-        )
-        page = [row for row in rows if row.workflow_id not in last_moment][:wanted]
-        parameters.pop("row_offset", None)
+    while (call := pages.next_call()) is not None:
+        rows: list[WorkflowPlace] = yield call
+        page = pages.accept(rows)
         if not page:
             break
-        changed += yield from deed([row.workflow_id for row in page])
+        changed += yield from deed(page)
         seen += len(page)
         _tell(progress, BulkProgress(seen, len(changed)))
-        if page[-1].created_at != parameters.get("created_from"):
-            last_moment.clear()
-        parameters["created_from"] = page[-1].created_at
-        last_moment.update(row.workflow_id for row in page if row.created_at == page[-1].created_at)
         if per_second is not None:
             yield Delay(len(page) / per_second)
     return changed
+
+
+def page_size(per_second: float | None) -> int:
+    """How many are done between two pauses, so that a pace is kept."""
+    return PAGE if per_second is None else max(1, min(PAGE, int(per_second)))
 
 
 def _tell(progress: Progress | None, reached: BulkProgress) -> None:

@@ -7,12 +7,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TypeVar
 
 import click
 
 from pyengine import conditions
+from pyengine.bulk import PAGE, page_size
 from pyengine.commands import printing
 from pyengine.commands.asking import confirm
 from pyengine.commands.database import Database, Engine
@@ -20,10 +20,9 @@ from pyengine.commands.failures import NoSuchError
 from pyengine.commands.selection import Selection
 from pyengine.conditions import Tree
 from pyengine.database import calls, insight_calls
+from pyengine.flows.paging import Pages
 
 F = TypeVar("F", bound=Callable[..., object])
-
-_PAGE = 200
 
 
 @dataclass(frozen=True)
@@ -101,12 +100,7 @@ def run(
             else:
                 total = min(total, limit or total)
                 _ask(deed, engine, f"{total} workflows with {selection.told} ({told})", yes=yes)
-            pages = _pages(
-                engine,
-                selection.condition,
-                total,
-                _PAGE if rate is None else max(1, min(_PAGE, int(rate))),
-            )
+            pages = _pages(engine, selection.condition, total, page_size(rate))
         changed = _work(engine, deed, pages, total, rate)
     if as_json:
         printing.print_json({"selected": total, deed.done: len(changed), "workflow_ids": changed})
@@ -152,35 +146,13 @@ def _count(engine: Engine, condition: Tree) -> tuple[int, str]:
 
 
 def _pages(engine: Engine, condition: Tree, total: int, size: int) -> Iterator[Sequence[str]]:
-    """The ids that a condition finds, the oldest first, without those that come while this goes on."""
-    until = conditions.compared("created_at", "<=", engine.now())
-    since: datetime | None = None
-    seen: set[str] = set()
-    left = total
-    while left > 0:
-        bounds = [condition, until]
-        if since is not None:
-            bounds.append(conditions.compared("created_at", ">=", since))
-        filters: dict[str, object] = {
-            "condition": conditions.as_json(conditions.all_of(bounds)),
-            "row_limit": min(size, left) + len(seen),
-            "load_input": False,
-            "load_output": False,
-        }
-        rows = [
-            row
-            for row in engine.rows(calls.list_workflows(filters=filters))
-            if row.workflow_id not in seen
-        ][: min(size, left)]
-        if not rows:
+    filters = {"condition": conditions.as_json(condition), "row_limit": total}
+    pages = Pages(filters, engine.now(), size)
+    while (call := pages.next_call()) is not None:
+        page = pages.accept(engine.rows(call))
+        if not page:
             return
-        last = rows[-1].created_at
-        if last != since:
-            seen.clear()
-        seen.update(row.workflow_id for row in rows if row.created_at == last)
-        since = last
-        left -= len(rows)
-        yield [row.workflow_id for row in rows]
+        yield page
 
 
 def _work(
@@ -195,13 +167,13 @@ def _work(
         _progress(deed, seen, total, time.monotonic() - begin)
         if rate is not None and seen < total:
             time.sleep(max(0.0, begin + seen / rate - time.monotonic()))
-    if sys.stderr.isatty() and total > _PAGE:
+    if sys.stderr.isatty() and total > PAGE:
         click.echo(err=True)
     return changed
 
 
 def _progress(deed: Deed, seen: int, total: int, seconds: float) -> None:
-    if not sys.stderr.isatty() or total <= _PAGE:
+    if not sys.stderr.isatty() or total <= PAGE:
         return
     speed = f"{seen / seconds:.0f}/s" if seconds else ""
     click.echo(
