@@ -11,6 +11,7 @@ declare
     v_queue pyengine.queues;
     v_new record;
 begin
+    perform pyengine._check_changes(change_queue.changes);
     select q.* into v_queue from pyengine.queues q where q.queue_name = change_queue.queue_name for no key update;
     if not found then
         raise exception using errcode = 'PE404',

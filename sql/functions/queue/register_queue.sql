@@ -30,6 +30,12 @@ declare
         register_queue.on_conflict, register_queue.application_name, register_queue.application_version);
 begin
     perform pyengine._check_queue_name(register_queue.queue_name);
+    perform pyengine._check_limits(
+        register_queue.worker_concurrency, register_queue.concurrency, register_queue.partition_concurrency,
+        register_queue.partition_worker_concurrency, register_queue.limiter_limit,
+        register_queue.limiter_period_seconds, register_queue.partition_limiter_limit,
+        register_queue.partition_limiter_period_seconds, register_queue.polling_interval_seconds,
+        register_queue.max_depth);
 
     insert into pyengine.queues (queue_name, application_name, created_at, updated_at)
     values (register_queue.queue_name, register_queue.application_name, v_now, v_now)
