@@ -134,7 +134,7 @@ class Keeping:
 
     @classmethod
     def import_workflow(cls, document: str, *, is_active: bool = False) -> list[str]:
-        """Store exported workflows under their ids, all or none: the ids.
+        """Store exported workflows under their ids, all or none: the ids. The same document again changes nothing.
 
         Args:
             document: What `export_workflow` returned.
@@ -142,7 +142,7 @@ class Keeping:
 
         Raises:
             DBOSInvalidArgumentError: The document is no export.
-            DBOSConflictError: A workflow with one of the ids exists; nothing was stored.
+            DBOSConflictError: Another workflow with one of the ids exists; nothing was stored.
         """
         refuse_running_loop("import_workflow")
         flow = _import(document, is_active=is_active)

@@ -50,7 +50,9 @@ def test_a_day_after_its_end_a_process_is_forgotten(sql: Session) -> None:
 def test_one_whose_work_is_not_given_back_stays(sql: Session) -> None:
     ended(sql, "not looked at", "2 days", is_returned=False)
     owner = ended(sql, "owner", "2 days")
-    store(sql, "w", "PENDING", executor_id=owner, lease_token="3e0c2f3c-8d3f-4f0e-9a55-0a2f9a1c2b4d")
+    store(
+        sql, "w", "PENDING", executor_id=owner, lease_token="3e0c2f3c-8d3f-4f0e-9a55-0a2f9a1c2b4d"
+    )
 
     sql.execute("select pyengine.run_chores()")
 

@@ -123,3 +123,27 @@ def test_what_is_no_export_is_refused(dbos: type[DBOS], document: str) -> None:
 def test_what_does_not_exist_is_not_exported(dbos: type[DBOS]) -> None:
     with pytest.raises(DBOSNonExistentWorkflowError):
         asyncio.run(DBOS.export_workflow_async("nobody"))
+
+
+@pytest.mark.parametrize("is_active", [False, True])
+def test_a_document_that_is_imported_again_changes_nothing(
+    dbos: type[DBOS], sql: Session, is_active: bool
+) -> None:
+    """As after a lost reply."""
+    with SetWorkflowID("w"):
+        DBOS.start_workflow(waits)
+    document = DBOS.export_workflow("w")
+    DBOS.delete_workflow("w")
+    assert DBOS.import_workflow(document, is_active=is_active) == ["w"]
+    before = sql.execute(
+        b"select (select count(*) from pyengine.steps), created_at from pyengine.workflows"
+    ).fetchall()
+
+    assert DBOS.import_workflow(document, is_active=is_active) == ["w"]
+
+    rows = sql.execute(
+        b"select (select count(*) from pyengine.steps), created_at from pyengine.workflows"
+    ).fetchall()
+    assert rows == before
+    with pytest.raises(DBOSConflictError, match="workflow w exists: nothing was imported"):
+        DBOS.import_workflow(document, is_active=not is_active)

@@ -291,3 +291,25 @@ def test_async_code_forks_and_rewinds_too(dbos: type[DBOS]) -> None:
 
     assert asyncio.run(main()) == [[10, 20, 30], [10, 20, 30]]
     assert sorted(ran) == [1, 2, 3, 3, 3]
+
+
+def test_a_full_queue_takes_what_is_resumed_forked_or_rewound(sql: psycopg.Connection[Any]) -> None:
+    """It was accepted before, and whoever does that to workflows is not to be sent away."""
+    sql.execute("select pyengine.register_queue('q', max_depth => 1)")
+    for name in ("waits", "cancelled", "rewound"):
+        sql.execute("select pyengine.start_workflow('f', workflow_id => %s)", [name])
+    sql.execute("select pyengine.cancel_workflows(array['cancelled', 'rewound'])")
+    sql.execute("select pyengine.enqueue_workflow('f', 'q', workflow_id => 'first')")
+    with pytest.raises(psycopg.Error, match="queue q is full"):
+        sql.execute("select pyengine.enqueue_workflow('f', 'q', workflow_id => 'refused')")
+
+    sql.execute("select pyengine.resume_workflows(array['cancelled'], queue_name => 'q')")
+    sql.execute(
+        "select pyengine.fork_workflow('waits', new_workflow_id => 'fork', queue_name => 'q')"
+    )
+    sql.execute("select pyengine.rewind_workflow('rewound', queue_name => 'q')")
+
+    waiting = sql.execute(
+        "select workflow_id from pyengine.workflows where queue_name = 'q' and status = 'ENQUEUED' order by 1"
+    )
+    assert [row[0] for row in waiting] == ["cancelled", "first", "fork", "rewound"]
