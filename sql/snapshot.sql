@@ -877,6 +877,39 @@ $$;
 COMMENT ON FUNCTION pyengine._cancel_workflows(workflow_ids text[]) IS 'Cancels those of the workflows that are active or dead letters; returns the ids that it cancelled.';
 
 
+CREATE FUNCTION pyengine._check_changes(changes json) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    v_whole text[] := array['worker_concurrency', 'concurrency', 'partition_concurrency', 'partition_worker_concurrency',
+        'limiter_limit', 'partition_limiter_limit', 'max_depth'];
+    v_seconds text[] := array['limiter_period_seconds', 'partition_limiter_period_seconds', 'polling_interval_seconds'];
+    v_wrong text;
+begin
+    if json_typeof(_check_changes.changes) = 'object' is not true then
+        raise exception using errcode = 'PE400', message = 'changes must be a json object of limits and their new values';
+    end if;
+    select case when c.key <> all (v_whole || v_seconds)
+        then format('changes has the key %s: the limits of a queue are %s', c.key, array_to_string(v_whole || v_seconds, ', '))
+        else format('%s must be a %s, or null for no limit', c.key,
+            case when c.key = any (v_whole) then 'whole number below a billion' else 'number' end) end
+    into v_wrong
+    from json_each(_check_changes.changes) c
+    where c.key <> all (v_whole || v_seconds)
+        or json_typeof(c.value) not in ('number', 'null')
+        or (c.key = any (v_whole) and json_typeof(c.value) = 'number' and c.value::text !~ '^-?[0-9]{1,9}$')
+    limit 1;
+    if v_wrong is not null then
+        raise exception using errcode = 'PE400', message = v_wrong;
+    end if;
+end
+$_$;
+
+
+COMMENT ON FUNCTION pyengine._check_changes(changes json) IS 'Raises PE400 for changes of a queue that are not limits and numbers.';
+
+
 CREATE FUNCTION pyengine._check_channel(channel text) RETURNS void
     LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -954,6 +987,62 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._check_known(workflow_id text) IS 'Raises PE404 for an unknown workflow.';
+
+
+CREATE FUNCTION pyengine._check_limits(worker_concurrency integer, concurrency integer, partition_concurrency integer, partition_worker_concurrency integer, limiter_limit integer, limiter_period_seconds double precision, partition_limiter_limit integer, partition_limiter_period_seconds double precision, polling_interval_seconds double precision, max_depth integer) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_wrong text;
+begin
+    select format('%s is %s: it must be more than 0, or null for no limit', l.name, l.value) into v_wrong
+    from (values
+        ('worker_concurrency', worker_concurrency), ('concurrency', concurrency),
+        ('partition_concurrency', partition_concurrency), ('partition_worker_concurrency', partition_worker_concurrency),
+        ('limiter_limit', limiter_limit), ('partition_limiter_limit', partition_limiter_limit), ('max_depth', max_depth)
+    ) l (name, value)
+    where l.value <= 0
+    limit 1;
+
+    v_wrong := coalesce(v_wrong, (
+        select format('%s is %s: it must be more than 0 and at most 3155760000 (100 years)', s.name, s.value)
+        from (values
+            ('limiter_period_seconds', limiter_period_seconds),
+            ('partition_limiter_period_seconds', partition_limiter_period_seconds),
+            ('polling_interval_seconds', coalesce(polling_interval_seconds, 0))
+        ) s (name, value)
+        where s.value <= 0 or s.value > 3155760000
+        limit 1
+    ), (
+        select format('%s and %s belong together: give both, or neither', p.name, p.period_name)
+        from (values
+            ('limiter_limit', limiter_limit, 'limiter_period_seconds', limiter_period_seconds),
+            ('partition_limiter_limit', partition_limiter_limit, 'partition_limiter_period_seconds',
+                partition_limiter_period_seconds)
+        ) p (name, value, period_name, period)
+        where (p.value is null) <> (p.period is null)
+        limit 1
+    ), (
+        select format('%s is %s, more than %s, which is %s', o.name, o.value, o.larger_name, o.larger)
+        from (values
+            ('worker_concurrency', worker_concurrency, 'concurrency', concurrency),
+            ('partition_concurrency', partition_concurrency, 'concurrency', concurrency),
+            ('partition_worker_concurrency', partition_worker_concurrency, 'partition_concurrency', partition_concurrency),
+            ('partition_worker_concurrency', partition_worker_concurrency, 'worker_concurrency', worker_concurrency),
+            ('partition_worker_concurrency', partition_worker_concurrency, 'concurrency', concurrency)
+        ) o (name, value, larger_name, larger)
+        where o.value > o.larger
+        limit 1
+    ));
+    if v_wrong is not null then
+        raise exception using errcode = 'PE400', message = v_wrong;
+    end if;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._check_limits(worker_concurrency integer, concurrency integer, partition_concurrency integer, partition_worker_concurrency integer, limiter_limit integer, limiter_period_seconds double precision, partition_limiter_limit integer, partition_limiter_period_seconds double precision, polling_interval_seconds double precision, max_depth integer) IS 'Raises PE400 for limits of a queue that can''t be or contradict each other.';
 
 
 CREATE FUNCTION pyengine._check_messages(messages json) RETURNS void
@@ -2440,6 +2529,37 @@ $$;
 COMMENT ON FUNCTION pyengine._fire_ticks(schedule pyengine.schedules, ticks text[], heeds_overlap boolean) IS 'Fires ticks of a schedule, each once; returns the ids of the started workflows.';
 
 
+CREATE FUNCTION pyengine._forget_executors(batch_limit integer) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_count int;
+begin
+    delete from pyengine.executors e
+    where e.executor_id in (
+        select o.executor_id
+        from pyengine.executors o
+        where o.work_is_returned and o.finished_at < v_now - interval '1 day'
+            and not exists (
+                select 1 from pyengine.workflows w where w.status = 'PENDING' and w.executor_id = o.executor_id
+            )
+        order by o.finished_at
+        limit _forget_executors.batch_limit
+        for update skip locked
+    );
+    get diagnostics v_count = row_count;
+    return v_count;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._forget_executors(batch_limit integer) IS 'Removes executors that ended a day ago and own nothing; returns how many.';
+
+
 CREATE FUNCTION pyengine._grant_functions(role_name text, engine_role text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2510,6 +2630,10 @@ declare
 begin
     return exists (select 1 from pyengine.workflows w where w.deadline_at <= v_now and w.finished_at is null)
         or exists (select 1 from pyengine.retention_policies r where r.next_at <= v_now)
+        or exists (
+            select 1 from pyengine.executors e
+            where e.work_is_returned and e.finished_at < v_now - interval '1 day'
+        )
         or exists (select 1 from pyengine.upkeep u where u.history_checked_at < v_now - interval '1 day');
 end
 $$;
@@ -5591,6 +5715,7 @@ declare
     v_queue pyengine.queues;
     v_new record;
 begin
+    perform pyengine._check_changes(change_queue.changes);
     select q.* into v_queue from pyengine.queues q where q.queue_name = change_queue.queue_name for no key update;
     if not found then
         raise exception using errcode = 'PE404',
@@ -6688,18 +6813,21 @@ declare
     v_now timestamptz := pyengine.now();
     v_part json;
     v_row pyengine.workflows;
+    v_token uuid;
 begin
     if json_typeof(import_workflow.document) is distinct from 'object'
         or import_workflow.document ->> 'format' is distinct from 'pyengine workflows 1' then
         raise exception using errcode = 'PE400',
             message = 'the document is no export of workflows that this version can read: its format must be "pyengine workflows 1"';
     end if;
+    v_token := left(encode(sha256(convert_to(
+        import_workflow.is_active::text || import_workflow.document::text, 'UTF8')), 'hex'), 32)::uuid;
     for v_part in select e.value from json_array_elements(import_workflow.document -> 'workflows') e loop
         v_row := json_populate_record(null::pyengine.workflows, v_part -> 'workflow');
         v_row.lease_token := null;
         v_row.executor_id := null;
         v_row.request_token := null;
-        v_row.start_token := null;
+        v_row.start_token := v_token;
         if v_row.finished_at is null and not import_workflow.is_active then
             v_row.status := 'CANCELLED';
             v_row.finished_at := v_now;
@@ -6709,7 +6837,12 @@ begin
             v_row.status := 'ENQUEUED';
         end if;
         insert into pyengine.workflows select (v_row).* on conflict on constraint workflows_pkey do nothing;
-        if not found then
+        if not found and exists (
+            select 1 from pyengine.workflows w where w.workflow_id = v_row.workflow_id and w.start_token = v_token
+        ) then
+            return next v_row.workflow_id;
+            continue;
+        elsif not found then
             raise exception using errcode = 'PE409',
                 message = format('workflow %s exists: nothing was imported', v_row.workflow_id),
                 detail = json_build_object('workflow_id', v_row.workflow_id)::text;
@@ -6724,7 +6857,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.import_workflow(document json, is_active boolean) IS 'Stores exported workflows under their ids; what had not ended is cancelled, or with is_active enqueued again. Returns the ids. Raises PE400 or PE409. Role: admin.';
+COMMENT ON FUNCTION pyengine.import_workflow(document json, is_active boolean) IS 'Stores exported workflows under their ids; what had not ended is cancelled, or with is_active enqueued again. Returns the ids; the same document again changes nothing. Raises PE400 or PE409. Role: admin.';
 
 
 CREATE FUNCTION pyengine.leave_executor(executor_id bigint) RETURNS integer
@@ -6805,7 +6938,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.list_executors(application_name text, include_finished boolean, row_limit integer) IS 'Processes that run workflows (include_finished: and those that ended), newest first, with what each runs now. Role: observer.';
+COMMENT ON FUNCTION pyengine.list_executors(application_name text, include_finished boolean, row_limit integer) IS 'Processes that run workflows (include_finished: and those that ended within the last day), newest first, with what each runs now. Role: observer.';
 
 
 CREATE TABLE pyengine.schema_migrations (
@@ -7664,6 +7797,12 @@ declare
         register_queue.on_conflict, register_queue.application_name, register_queue.application_version);
 begin
     perform pyengine._check_queue_name(register_queue.queue_name);
+    perform pyengine._check_limits(
+        register_queue.worker_concurrency, register_queue.concurrency, register_queue.partition_concurrency,
+        register_queue.partition_worker_concurrency, register_queue.limiter_limit,
+        register_queue.limiter_period_seconds, register_queue.partition_limiter_limit,
+        register_queue.partition_limiter_period_seconds, register_queue.polling_interval_seconds,
+        register_queue.max_depth);
 
     insert into pyengine.queues (queue_name, application_name, created_at, updated_at)
     values (register_queue.queue_name, register_queue.application_name, v_now, v_now)
@@ -8011,6 +8150,7 @@ CREATE FUNCTION pyengine.run_chores(batch_limit integer DEFAULT 1000) RETURNS SE
 declare
     v_now timestamptz := pyengine.now();
     v_checked_at timestamptz;
+    v_forgotten int;
     v_policy pyengine.retention_policies;
     v_result pyengine.chores_result := row(0, 0, null, false);
 begin
@@ -8019,6 +8159,7 @@ begin
         return next v_result;
         return;
     end if;
+    v_forgotten := pyengine._forget_executors(run_chores.batch_limit);
     v_result.overdue_workflows := pyengine._cancel_overdue(run_chores.batch_limit);
 
     select r.* into v_policy
@@ -8039,14 +8180,14 @@ begin
             where c.oid = (select w.tableoid from pyengine.workflows w limit 1) and c.reltuples > 1000000;
         end if;
     end if;
-    v_result.is_more := v_result.overdue_workflows = run_chores.batch_limit
+    v_result.is_more := run_chores.batch_limit in (v_result.overdue_workflows, v_forgotten)
         or exists (select 1 from pyengine.retention_policies r where r.next_at <= pyengine.now());
     return next v_result;
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.run_chores(batch_limit integer) IS 'One round of upkeep: cancels what is past its deadline and removes what retention lets go, each up to batch_limit; nothing if another process is at it. Role: worker.';
+COMMENT ON FUNCTION pyengine.run_chores(batch_limit integer) IS 'One round of upkeep: cancels what is past its deadline and removes what retention lets go and processes that ended a day ago, each up to batch_limit; nothing if another process is at it. Role: worker.';
 
 
 CREATE FUNCTION pyengine.run_sql_step(workflow_id text, lease_token uuid) RETURNS boolean
@@ -9063,6 +9204,9 @@ CREATE INDEX application_versions_latest_idx ON pyengine.application_versions US
 CREATE INDEX executors_active_idx ON pyengine.executors USING btree (executor_id) WHERE (NOT work_is_returned);
 
 
+CREATE INDEX executors_finished_idx ON pyengine.executors USING btree (finished_at) WHERE work_is_returned;
+
+
 CREATE INDEX hibernations_due_idx ON pyengine.hibernations USING btree (queue_name, due_at) WHERE (due_at IS NOT NULL);
 
 
@@ -9183,6 +9327,9 @@ REVOKE ALL ON FUNCTION pyengine._cancel_overdue(batch_limit integer) FROM PUBLIC
 REVOKE ALL ON FUNCTION pyengine._cancel_workflows(workflow_ids text[]) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._check_changes(changes json) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._check_channel(channel text) FROM PUBLIC;
 
 
@@ -9193,6 +9340,9 @@ REVOKE ALL ON FUNCTION pyengine._check_fork(new_workflow_id text, start_step int
 
 
 REVOKE ALL ON FUNCTION pyengine._check_known(workflow_id text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._check_limits(worker_concurrency integer, concurrency integer, partition_concurrency integer, partition_worker_concurrency integer, limiter_limit integer, limiter_period_seconds double precision, partition_limiter_limit integer, partition_limiter_period_seconds double precision, polling_interval_seconds double precision, max_depth integer) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._check_messages(messages json) FROM PUBLIC;
@@ -9301,6 +9451,9 @@ REVOKE ALL ON FUNCTION pyengine._fire_schedule(schedule pyengine.schedules) FROM
 
 
 REVOKE ALL ON FUNCTION pyengine._fire_ticks(schedule pyengine.schedules, ticks text[], heeds_overlap boolean) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._forget_executors(batch_limit integer) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._grant_functions(role_name text, engine_role text) FROM PUBLIC;
