@@ -87,6 +87,8 @@ def executor(sql: Session) -> int:
     """An executor that has looked up to the second of three workflows."""
     arena.queue(sql, "q")
     enqueue(sql, *(request("q", name, priority=5) for name in ("first", "second", "third")))
+    # A claim that happens to be slow sets a bookmark of its own, a second before it began: behind all three.
+    sql.execute("update pyengine.workflows set created_at = created_at - interval '1 minute'")
     executor_id = register(sql)
     bookmark(sql, executor_id, "second")
     return executor_id

@@ -123,7 +123,7 @@ def test_a_rate_limit_holds_over_all_processes(sql: Session) -> None:
 
 
 def test_keys_run_one_at_a_time_over_all_processes(sql: Session) -> None:
-    arena.queue(sql, "keyed", partition_concurrency=1)
+    arena.queue(sql, "keyed", partition_concurrency=1, worker_concurrency=2)
 
     runs = run(sql, "keyed", 40, 0.03, keys=8)
 
