@@ -87,7 +87,7 @@ def run(
                 _ask(
                     deed,
                     engine,
-                    f"{len(workflow_ids)} workflows: {', '.join(workflow_ids)}",
+                    f"{printing.counted(len(workflow_ids), 'workflow')}: {', '.join(workflow_ids)}",
                     yes=yes,
                 )
             pages: Iterator[Sequence[str]] = iter([workflow_ids])
@@ -99,7 +99,8 @@ def run(
                 click.echo(f"no workflow has {selection.told}", err=True)
             else:
                 total = min(total, limit or total)
-                _ask(deed, engine, f"{total} workflows with {selection.told} ({told})", yes=yes)
+                what = printing.counted(total, "workflow")
+                _ask(deed, engine, f"{what} with {selection.told} ({told})", yes=yes)
             pages = _pages(engine, selection.condition, total, page_size(rate))
         changed = _work(engine, deed, pages, total, rate)
     if as_json:

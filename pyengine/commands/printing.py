@@ -95,6 +95,11 @@ def text(value: Any) -> str:
     return escaped(str(value))
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things: `1 workflow`, `2 workflows`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def terminal_width() -> int:
     """How many columns a line may have: those of the terminal, or 100 where there is none."""
     return shutil.get_terminal_size((100, 24)).columns

@@ -20,7 +20,10 @@ _COLUMNS = {"workflow_id": "WORKFLOW", "name": "NAME", "step_id": "STEP", "reaso
 @click.command("replay")
 @click.argument("module")
 @click.option(
-    "--check", is_flag=True, required=True, help="Change nothing; the only way to replay."
+    "--check",
+    is_flag=True,
+    expose_value=False,
+    help="Change nothing: the only way to replay, so it may be left out.",
 )
 @click.option("--name", "names", multiple=True, help="Only workflows of this function. Repeatable.")
 @click.option("--id", "workflow_ids", multiple=True, help="Only this workflow. Repeatable.")
@@ -29,7 +32,6 @@ _COLUMNS = {"workflow_id": "WORKFLOW", "name": "NAME", "step_id": "STEP", "reaso
 def command(
     module: str,
     *,
-    check: bool,
     names: Sequence[str],
     workflow_ids: Sequence[str],
     limit: int | None,
@@ -41,7 +43,6 @@ def command(
     must not launch it. Each workflow is run with its recorded outcomes up to the first thing that is not recorded.
     No step runs and nothing is written. Run it before a deploy: the exit status is 4 if a workflow does not match.
     """
-    del check
     sys.path.insert(0, str(Path.cwd()))
     try:
         importlib.import_module(module.partition(":")[0])
@@ -57,5 +58,5 @@ def command(
     else:
         rows = [asdict(each) for each in report.mismatches]
         printing.print_table(_COLUMNS, rows, empty="the code follows every history")
-        click.echo(f"{report.checked} workflows replayed, {len(report.mismatches)} do not match")
+        click.echo(f"{printing.counted(report.checked, 'workflow')} replayed, mismatches: {len(report.mismatches)}")
     return 0 if report.is_clean else CHECK_FAILED

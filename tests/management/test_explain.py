@@ -91,6 +91,7 @@ def test_nobody_is_there(engine: Engine) -> None:
     facts, summary = engine.explain()
 
     assert set(facts) == {"no_process", "waiting_to_be_claimed"}
+    assert "queue" not in summary
     assert summary.startswith("Workflow w (f) is ENQUEUED. No process of application app is alive.")
 
 

@@ -270,7 +270,7 @@ def test_the_command_says_what_does_not_match(
     as_json = command(tmp_path, "shop", "--check", "--json")
     unknown = command(tmp_path, "nothing_here", "--check")
 
-    assert (fine.returncode, fine.stdout) == (0, "1 workflows replayed, 0 do not match\n")
+    assert (fine.returncode, fine.stdout) == (0, "1 workflow replayed, mismatches: 0\n")
     assert wrong.returncode == 4
     assert "step 1 is recorded as zeroth, where the code has first" in wrong.stdout
     assert json.loads(as_json.stdout)["mismatches"][0]["workflow_id"] == "bad"

@@ -19,7 +19,8 @@ begin
         return query
         select 'waiting_to_be_claimed', format('It was created %s ago%s%s.', pyengine._span(pyengine.now() - v_workflow.created_at),
                 case when v_workflow.attempt_count > 0 then format(', has had %s', pyengine._counted(v_workflow.attempt_count, 'attempt')) end,
-                case when not exists (select 1 from unnest(_explain_rest.facts) f where f.code <> 'behind')
+                case when v_workflow.queue_name is not null
+                    and not exists (select 1 from unnest(_explain_rest.facts) f where f.code <> 'behind')
                     then ', and nothing in its queue holds it back' end),
             json_build_object('created_at', v_workflow.created_at, 'attempt_count', v_workflow.attempt_count);
     end if;
