@@ -1,7 +1,7 @@
 -- Send messages (a json array of {destination_id, topic, message, serialization, idempotency_key}), all or none.
 -- step is the sending workflow's step, in the form of record_steps: it is recorded in the same commit, and a step
--- that is recorded already sends nothing. Locks: the sender's workflow row, then the receivers' rows (key share, in
--- id order). Answers as record_steps does.
+-- that is recorded already sends nothing. Locks: the sender's workflow row (no key update) and the receivers' rows (key
+-- share), in id order. Answers as record_steps does.
 create or replace function pyengine.send_messages(
     messages json,
     step json default null,
@@ -20,8 +20,18 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
 declare
+    v_sender_id text := coalesce(send_messages.sender_id, send_messages.step ->> 'workflow_id');
     v_missing text;
 begin
+    if send_messages.sender_token is not null or send_messages.step is not null then
+        -- Receivers before the sender in the order of ids are locked before it: who locks many workflows goes by ids.
+        perform 1
+        from pyengine._mail(send_messages.messages, send_messages.send_to_forks) r
+        cross join lateral (
+            select 1 from pyengine.workflows w where w.workflow_id = r.destination_id for key share
+        ) w
+        where r.destination_id < v_sender_id;
+    end if;
     if send_messages.sender_token is not null then
         perform pyengine._hold_lease(send_messages.sender_id, send_messages.sender_token);
     end if;
