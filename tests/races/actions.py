@@ -306,7 +306,9 @@ _STATE = """
     union all
     select 'stream', row(v.workflow_id, v.key, v.position, v.value::text)::text from pyengine.streams v
     union all
-    select 'hibernation', row(h.workflow_id, h.kind, h.source_id, h.due_at is null)::text from pyengine.hibernations h
+    select 'hibernation', row(h.workflow_id, h.kind, h.source_id, h.due_at is null)::text
+    from pyengine.hibernations h join pyengine.workflows w on w.workflow_id = h.workflow_id
+    where w.status = 'PENDING' and w.lease_token is null
     union all
     select 'executor', row(e.name, e.finish_reason)::text from pyengine.executors e
     union all
@@ -316,5 +318,8 @@ _STATE = """
 
 
 def state(session: Session) -> list[Any]:
-    """All that counts of what the engine holds, without times."""
+    """All that counts of what the engine holds, without times.
+
+    What a workflow waited for may outlast its hibernation where somebody had locked that: it means nothing then.
+    """
     return session.execute(_STATE, {"tokens": [uuid.UUID(t) for t in TOKENS.values()]}).fetchall()

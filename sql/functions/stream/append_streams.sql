@@ -18,18 +18,24 @@ declare
     v_owned int[];
     v_keys bigint[];
 begin
+    -- In a statement of its own, so that the next one sees what those have appended whom this one waited for.
+    perform 1
+    from (
+        select distinct r.workflow_id
+        from json_to_recordset(pyengine._as_batch(append_streams.requests)) as r (workflow_id text)
+        order by 1
+    ) r
+    cross join lateral (
+        select 1 from pyengine.workflows o where o.workflow_id = r.workflow_id for no key update
+    ) w;
+
     with request as materialized (
         select r.* from pyengine._append_requests(append_streams.requests) r
     ), owned as materialized (
         select r.*, w.attempt_count
-        from (select q.* from request q where q.refusal is null order by q.workflow_id, q.item) r
-        cross join lateral (
-            select o.lease_token, o.attempt_count
-            from pyengine.workflows o
-            where o.workflow_id = r.workflow_id
-            for no key update
-        ) w
-        where w.lease_token = r.lease_token
+        from request r
+        join pyengine.workflows w on w.workflow_id = r.workflow_id and w.lease_token = r.lease_token
+        where r.refusal is null
     ), recorded as (
         insert into pyengine.steps (workflow_id, step_id, name, attempt, started_at, completed_at, serialization)
         select r.workflow_id, r.step_id, r.step_name, r.attempt_count, v_now, v_now, 'json'
