@@ -1,6 +1,7 @@
 """Which files make up the engine, in which order, and how its schema gets another name."""
 
 import hashlib
+import re
 
 import pytest
 
@@ -207,3 +208,21 @@ def test_any_identifier_can_be_the_schema(name: str) -> None:
 def test_a_name_that_cannot_be_a_schema_is_refused(name: str, problem: str) -> None:
     with pytest.raises(DBOSInvalidArgumentError, match=problem):
         check_schema_name(name)
+
+
+def test_rows_are_locked_in_one_order_under_every_collation() -> None:
+    """Ids compare by bytes in the tables; a function that sorts ids it was given must do the same, or two deadlock."""
+    given = re.compile(
+        r"(?:unnest|json_to_recordset|_requests)\(.*?\border by (?P<order>[^\n]*)", re.DOTALL
+    )
+    locking = [
+        source
+        for source in repeatables()
+        if re.search(r"^-- .*Locks:(.|\n-- )*in id order", source.sql, re.MULTILINE)
+        and re.search(r"\bfor (no key update|update|key share)", source.sql)
+        and given.search(source.sql)
+    ]
+
+    assert len(locking) > 5
+    for source in locking:
+        assert 'collate "C"' in source.sql, source.path

@@ -30,7 +30,7 @@ begin
         cross join lateral (
             select 1 from pyengine.workflows w where w.workflow_id = r.destination_id for key share
         ) w
-        where r.destination_id < v_sender_id;
+        where r.destination_id < v_sender_id collate "C";
     end if;
     if send_messages.sender_token is not null then
         perform pyengine._hold_lease(send_messages.sender_id, send_messages.sender_token);
@@ -66,7 +66,7 @@ begin
         select r.destination_id, r.idempotency_key
         from mail r
         where r.idempotency_key is not null
-        order by r.destination_id, r.idempotency_key
+        order by r.destination_id collate "C", r.idempotency_key collate "C"
         on conflict on constraint message_keys_pkey do nothing
         returning destination_id, idempotency_key
     )

@@ -20,7 +20,7 @@ begin
         from pyengine._step_requests(_record_batch.requests) r
     ), owned as materialized (
         select r.*, w.attempt_count
-        from (select q.* from request q where q.refusal is null order by q.workflow_id) r
+        from (select q.* from request q where q.refusal is null order by q.workflow_id collate "C") r
         cross join lateral (
             select o.lease_token, o.attempt_count
             from pyengine.workflows o

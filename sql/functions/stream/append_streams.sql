@@ -21,7 +21,7 @@ begin
     -- In a statement of its own, so that the next one sees what those have appended whom this one waited for.
     perform 1
     from (
-        select distinct r.workflow_id
+        select distinct r.workflow_id collate "C" as workflow_id
         from json_to_recordset(pyengine._as_batch(append_streams.requests)) as r (workflow_id text)
         order by 1
     ) r

@@ -20,7 +20,7 @@ begin
     select coalesce(array_agg(w.workflow_id), '{}'), array_agg(w.workflow_id) filter (where w.status = 'PENDING'),
         array_agg(distinct w.queue_name) filter (where w.queue_name is not null)
     into v_active, v_running, v_queue_names
-    from (select distinct u.workflow_id from unnest(_cancel_workflows.workflow_ids) u (workflow_id) order by 1) i
+    from (select distinct u.workflow_id collate "C" as workflow_id from unnest(_cancel_workflows.workflow_ids) u (workflow_id) order by 1) i
     cross join lateral (
         select o.workflow_id, o.status, o.queue_name
         from pyengine.workflows o

@@ -27,7 +27,7 @@ begin
         set status = case when r.error is null then 'SUCCESS' else 'ERROR' end,
             output = r.output, error = r.error, serialization = coalesce(r.serialization, w.serialization),
             lease_token = null, deduplication_id = null, finished_at = v_now, updated_at = v_now
-        from (select q.* from request q where q.refusal is null order by q.workflow_id) r
+        from (select q.* from request q where q.refusal is null order by q.workflow_id collate "C") r
         where w.workflow_id = r.workflow_id and w.lease_token = r.lease_token
         returning r.item, w.workflow_id, w.queue_name
     )

@@ -19,7 +19,7 @@ begin
 
     perform 1
     from (
-        select s.workflow_id from json_to_recordset(apply_batch.batch -> 'steps') as s (workflow_id text)
+        select s.workflow_id collate "C" as workflow_id from json_to_recordset(apply_batch.batch -> 'steps') as s (workflow_id text)
         union
         select f.workflow_id from json_to_recordset(apply_batch.batch -> 'finishes') as f (workflow_id text)
         union

@@ -18,7 +18,7 @@ begin
     with request as materialized (
         select r.workflow_id, r.lease_token
         from json_to_recordset(release_workflows.requests) as r (workflow_id text, lease_token uuid)
-        order by r.workflow_id
+        order by r.workflow_id collate "C"
     ), released as (
         update pyengine.workflows w
         set status = 'ENQUEUED', lease_token = null, updated_at = pyengine.now()

@@ -30,7 +30,7 @@ begin
     select coalesce(array_agg(w.workflow_id), '{}'), array_agg(w.workflow_id) filter (where w.status = 'PENDING'),
         array_agg(distinct coalesce(w.queue_name, '')) || coalesce(resume_workflows.queue_name, '')
     into v_resumed, v_running, v_queue_names
-    from (select distinct u.workflow_id from unnest(resume_workflows.workflow_ids) u (workflow_id) order by 1) i
+    from (select distinct u.workflow_id collate "C" as workflow_id from unnest(resume_workflows.workflow_ids) u (workflow_id) order by 1) i
     cross join lateral (
         select o.workflow_id, o.status, o.queue_name
         from pyengine.workflows o

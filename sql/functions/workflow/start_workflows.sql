@@ -56,7 +56,7 @@ begin
     ), parent as materialized (
         select r.item, p.workflow_id, p.lease_token, p.attempt_count, p.deadline_at
         from (select q.item, q.parent_workflow_id from request q
-              where q.parent_workflow_id is not null order by q.parent_workflow_id) r
+              where q.parent_workflow_id is not null order by q.parent_workflow_id collate "C") r
         cross join lateral (
             select w.workflow_id, w.lease_token, w.attempt_count, w.deadline_at
             from pyengine.workflows w
@@ -100,7 +100,7 @@ begin
         where r.refusal is null
             and (r.parent_lease_token is null or p.lease_token = r.parent_lease_token)
             and r.item <> all (v_full_items)
-        order by r.workflow_id
+        order by r.workflow_id collate "C"
         on conflict do nothing
         returning workflow_id, status, queue_name
     ), recorded as (
