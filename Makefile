@@ -133,6 +133,19 @@ check-plpgsql: $(INSTALLED) ## Check function bodies (apt install --no-install-r
 	fi; \
 	PYENGINE_PG_BINDIR=$$server $(BIN)/python -m pytest $(ARGS) tests/schema/test_plpgsql_check.py
 
+.PHONY: mutants
+mutants: $(INSTALLED) ## Take the guards of the SQL away one by one and see that the tests notice: ONLY=lock PROCESSES=2 (long)
+	@$(BIN)/python -m tests.tools.mutants --only "$(ONLY)" --processes $(or $(PROCESSES),2)
+
+.PHONY: audit
+audit: $(INSTALLED) ## Look for known holes in the dependencies and for risky code (installs pip-audit and bandit into .venv/audit)
+	@$(PYTHON) -m venv $(VENV)/audit
+	@$(VENV)/audit/bin/python -m pip install --quiet pip-audit bandit
+	@$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/audit/requirements.txt
+	@# What ruff's S rules look at line by line, with a reason for each exception, is left to them.
+	$(VENV)/audit/bin/bandit --quiet --recursive --severity-level medium --confidence-level medium --skip B108,B301 pyengine
+	$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement $(VENV)/audit/requirements.txt
+
 .PHONY: bench
 bench: $(INSTALLED) ## Measure beside the peers: WORKLOAD=W1,W4d ROUNDS=3 SUBJECT=pyengine,dbos
 	@$(BIN)/python -m pip install --quiet --editable '.[bench]'

@@ -180,6 +180,8 @@ action("record one", "w", _RECORD, step("w", 5, output="one"))
 action("record both", "w s", _RECORD, [step("w", 5, output="both"), step("s", 5)])
 action("record in a transaction", "w", _RECORD_IN_TRANSACTION, TOKENS["w"])
 action("finish", "w q", _FINISH, outcome("w"))
+action("finish in a batch", "w q", _FINISH, [outcome("w", output="batch")])
+action("release", "w q", "select pyengine.release_workflows(%s)", [outcome("w")])
 action("finish both", "w s h q", _FINISH, [outcome("w"), outcome("s")])
 action("finish the dead one", "z", _FINISH, outcome("z"))
 action("apply a batch", "w s q", _BATCH, {

@@ -12,6 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.races.world import World
+
 Session = psycopg.Connection[Any]
 
 
@@ -97,3 +99,12 @@ def duel(engine_url: str, sql: Session) -> Iterator[Duel]:
     made = Duel(engine_url, sql)
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def world(engine_url: str) -> Iterator[World]:
+    """The world of `actions`, for one module."""
+    with psycopg.connect(engine_url, autocommit=True) as look:
+        made = World(engine_url, look)
+        yield made
+        made.close()
