@@ -848,7 +848,7 @@ begin
     select coalesce(array_agg(w.workflow_id), '{}'), array_agg(w.workflow_id) filter (where w.status = 'PENDING'),
         array_agg(distinct w.queue_name) filter (where w.queue_name is not null)
     into v_active, v_running, v_queue_names
-    from (select distinct u.workflow_id from unnest(_cancel_workflows.workflow_ids) u (workflow_id) order by 1) i
+    from (select distinct u.workflow_id collate "C" as workflow_id from unnest(_cancel_workflows.workflow_ids) u (workflow_id) order by 1) i
     cross join lateral (
         select o.workflow_id, o.status, o.queue_name
         from pyengine.workflows o
@@ -2199,7 +2199,8 @@ begin
         return query
         select 'waiting_to_be_claimed', format('It was created %s ago%s%s.', pyengine._span(pyengine.now() - v_workflow.created_at),
                 case when v_workflow.attempt_count > 0 then format(', has had %s', pyengine._counted(v_workflow.attempt_count, 'attempt')) end,
-                case when not exists (select 1 from unnest(_explain_rest.facts) f where f.code <> 'behind')
+                case when v_workflow.queue_name is not null
+                    and not exists (select 1 from unnest(_explain_rest.facts) f where f.code <> 'behind')
                     then ', and nothing in its queue holds it back' end),
             json_build_object('created_at', v_workflow.created_at, 'attempt_count', v_workflow.attempt_count);
     end if;
@@ -2350,7 +2351,7 @@ begin
         set status = case when r.error is null then 'SUCCESS' else 'ERROR' end,
             output = r.output, error = r.error, serialization = coalesce(r.serialization, w.serialization),
             lease_token = null, deduplication_id = null, finished_at = v_now, updated_at = v_now
-        from (select q.* from request q where q.refusal is null order by q.workflow_id) r
+        from (select q.* from request q where q.refusal is null order by q.workflow_id collate "C") r
         where w.workflow_id = r.workflow_id and w.lease_token = r.lease_token
         returning r.item, w.workflow_id, w.queue_name
     )
@@ -3903,7 +3904,7 @@ begin
         from pyengine._step_requests(_record_batch.requests) r
     ), owned as materialized (
         select r.*, w.attempt_count
-        from (select q.* from request q where q.refusal is null order by q.workflow_id) r
+        from (select q.* from request q where q.refusal is null order by q.workflow_id collate "C") r
         cross join lateral (
             select o.lease_token, o.attempt_count
             from pyengine.workflows o
@@ -5364,18 +5365,24 @@ declare
     v_owned int[];
     v_keys bigint[];
 begin
+    -- In a statement of its own, so that the next one sees what those have appended whom this one waited for.
+    perform 1
+    from (
+        select distinct r.workflow_id collate "C" as workflow_id
+        from json_to_recordset(pyengine._as_batch(append_streams.requests)) as r (workflow_id text)
+        order by 1
+    ) r
+    cross join lateral (
+        select 1 from pyengine.workflows o where o.workflow_id = r.workflow_id for no key update
+    ) w;
+
     with request as materialized (
         select r.* from pyengine._append_requests(append_streams.requests) r
     ), owned as materialized (
         select r.*, w.attempt_count
-        from (select q.* from request q where q.refusal is null order by q.workflow_id, q.item) r
-        cross join lateral (
-            select o.lease_token, o.attempt_count
-            from pyengine.workflows o
-            where o.workflow_id = r.workflow_id
-            for no key update
-        ) w
-        where w.lease_token = r.lease_token
+        from request r
+        join pyengine.workflows w on w.workflow_id = r.workflow_id and w.lease_token = r.lease_token
+        where r.refusal is null
     ), recorded as (
         insert into pyengine.steps (workflow_id, step_id, name, attempt, started_at, completed_at, serialization)
         select r.workflow_id, r.step_id, r.step_name, r.attempt_count, v_now, v_now, 'json'
@@ -5440,7 +5447,7 @@ begin
 
     perform 1
     from (
-        select s.workflow_id from json_to_recordset(apply_batch.batch -> 'steps') as s (workflow_id text)
+        select s.workflow_id collate "C" as workflow_id from json_to_recordset(apply_batch.batch -> 'steps') as s (workflow_id text)
         union
         select f.workflow_id from json_to_recordset(apply_batch.batch -> 'finishes') as f (workflow_id text)
         union
@@ -6135,7 +6142,7 @@ begin
         select coalesce(array_agg(w.workflow_id), '{}'), array_agg(w.workflow_id) filter (where w.status = 'PENDING'),
             array_agg(distinct w.queue_name) filter (where w.queue_name is not null)
         into v_found, v_running, v_queue_names
-        from (select distinct u.workflow_id from unnest(v_wanted) u (workflow_id) order by 1) i
+        from (select distinct u.workflow_id collate "C" as workflow_id from unnest(v_wanted) u (workflow_id) order by 1) i
         cross join lateral (
             select o.workflow_id, o.status, o.queue_name
             from pyengine.workflows o
@@ -7900,7 +7907,7 @@ begin
     with request as materialized (
         select r.workflow_id, r.lease_token
         from json_to_recordset(release_workflows.requests) as r (workflow_id text, lease_token uuid)
-        order by r.workflow_id
+        order by r.workflow_id collate "C"
     ), released as (
         update pyengine.workflows w
         set status = 'ENQUEUED', lease_token = null, updated_at = pyengine.now()
@@ -8036,7 +8043,7 @@ begin
     select coalesce(array_agg(w.workflow_id), '{}'), array_agg(w.workflow_id) filter (where w.status = 'PENDING'),
         array_agg(distinct coalesce(w.queue_name, '')) || coalesce(resume_workflows.queue_name, '')
     into v_resumed, v_running, v_queue_names
-    from (select distinct u.workflow_id from unnest(resume_workflows.workflow_ids) u (workflow_id) order by 1) i
+    from (select distinct u.workflow_id collate "C" as workflow_id from unnest(resume_workflows.workflow_ids) u (workflow_id) order by 1) i
     cross join lateral (
         select o.workflow_id, o.status, o.queue_name
         from pyengine.workflows o
@@ -8273,8 +8280,18 @@ CREATE FUNCTION pyengine.send_messages(messages json, step json DEFAULT NULL::js
     SET enable_mergejoin TO 'off'
     AS $$
 declare
+    v_sender_id text := coalesce(send_messages.sender_id, send_messages.step ->> 'workflow_id');
     v_missing text;
 begin
+    if send_messages.sender_token is not null or send_messages.step is not null then
+        -- Receivers before the sender in the order of ids are locked before it: who locks many workflows goes by ids.
+        perform 1
+        from pyengine._mail(send_messages.messages, send_messages.send_to_forks) r
+        cross join lateral (
+            select 1 from pyengine.workflows w where w.workflow_id = r.destination_id for key share
+        ) w
+        where r.destination_id < v_sender_id collate "C";
+    end if;
     if send_messages.sender_token is not null then
         perform pyengine._hold_lease(send_messages.sender_id, send_messages.sender_token);
     end if;
@@ -8309,7 +8326,7 @@ begin
         select r.destination_id, r.idempotency_key
         from mail r
         where r.idempotency_key is not null
-        order by r.destination_id, r.idempotency_key
+        order by r.destination_id collate "C", r.idempotency_key collate "C"
         on conflict on constraint message_keys_pkey do nothing
         returning destination_id, idempotency_key
     )
@@ -8600,7 +8617,7 @@ begin
     ), parent as materialized (
         select r.item, p.workflow_id, p.lease_token, p.attempt_count, p.deadline_at
         from (select q.item, q.parent_workflow_id from request q
-              where q.parent_workflow_id is not null order by q.parent_workflow_id) r
+              where q.parent_workflow_id is not null order by q.parent_workflow_id collate "C") r
         cross join lateral (
             select w.workflow_id, w.lease_token, w.attempt_count, w.deadline_at
             from pyengine.workflows w
@@ -8644,7 +8661,7 @@ begin
         where r.refusal is null
             and (r.parent_lease_token is null or p.lease_token = r.parent_lease_token)
             and r.item <> all (v_full_items)
-        order by r.workflow_id
+        order by r.workflow_id collate "C"
         on conflict do nothing
         returning workflow_id, status, queue_name
     ), recorded as (
