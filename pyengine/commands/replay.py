@@ -58,5 +58,7 @@ def command(
     else:
         rows = [asdict(each) for each in report.mismatches]
         printing.print_table(_COLUMNS, rows, empty="the code follows every history")
-        click.echo(f"{printing.counted(report.checked, 'workflow')} replayed, mismatches: {len(report.mismatches)}")
+        click.echo(
+            f"{printing.counted(report.checked, 'workflow')} replayed, mismatches: {len(report.mismatches)}"
+        )
     return 0 if report.is_clean else CHECK_FAILED
