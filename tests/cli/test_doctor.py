@@ -13,6 +13,7 @@ from psycopg import conninfo
 from pyengine import schema
 from pyengine.commands import engine_checks, server_checks
 from tests.cli.conftest import Process, Run, Session
+from tests.fix_roles import Login
 from tests.fix_server import PrivateServerFactory
 
 
@@ -44,6 +45,23 @@ def test_an_engine_in_use_has_no_problem_but_the_settings_of_tests(
         "tables",
     ):
         assert found[check][0] == "ok", found[check]
+
+
+def test_an_observer_is_told_what_it_may_see(
+    run: Run, process: Process, engine_url: str, login: Login, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads no table, and what it may not look at is advice rather than a problem."""
+    name = login("observer")
+    url = conninfo.make_conninfo(engine_url, user=name, password="secret")
+    monkeypatch.setenv("PYENGINE_DATABASE_URL", url)
+
+    found = findings(run)
+
+    assert found["rights"] == ("ok", f"{name} has the engine's role that it was given")
+    assert found["executors"] == ("ok", "1 alive, of app")
+    for check in ("server", "schema", "queues", "schedules", "dead letters", "history", "tables"):
+        assert found[check][0] == "ok", found[check]
+    assert "permission denied" not in str(found)
 
 
 def test_people_get_a_line_each(run: Run, sql: Session) -> None:

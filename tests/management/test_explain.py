@@ -253,6 +253,45 @@ def test_it_is_delayed(engine: Engine) -> None:
     assert re.search(r"It is delayed until .* UTC \((89|90) s\)", summary)
 
 
+def test_its_delay_is_over(engine: Engine) -> None:
+    engine.enqueue("w", delay_ms=90_000)
+    engine.sql.execute("update pyengine.workflows set delayed_until = pyengine.now()")
+
+    facts, summary = engine.explain()
+
+    assert set(facts) >= {"delay_over"}
+    assert "Its delay is over: the next process that claims work makes it claimable." in summary
+
+
+def test_it_is_debounced(engine: Engine) -> None:
+    request = {"workflow_id": "w", "name": "f", "serialization": "json", "inputs": {}}
+    rows(
+        engine.sql,
+        "select pyengine.debounce_workflow(request => %s, debounce_key => 'k', period_ms => 90000)",
+        json.dumps(request),
+    )
+
+    facts, summary = engine.explain()
+
+    assert "debounced" in facts
+    assert re.search(
+        r"It is debounced: it is put off until .* UTC \((89|90) s\), and further", summary
+    )
+
+
+@pytest.mark.parametrize("timeout_ms", [60_000, None])
+def test_its_deadline_has_passed(engine: Engine, timeout_ms: int | None) -> None:
+    engine.enqueue("w", timeout_ms=timeout_ms)
+    engine.claim(engine.process())
+    engine.sql.execute("update pyengine.workflows set deadline_at = deadline_at - interval '70 s'")
+
+    facts, summary = engine.explain()
+
+    assert ("deadline" in facts) is (timeout_ms is not None)
+    passed = re.search(r"Its deadline passed 1\d s ago: any live process cancels it", summary)
+    assert (passed is not None) is (timeout_ms is not None)
+
+
 def test_it_is_put_off_after_deaths(engine: Engine) -> None:
     engine.enqueue("w", max_attempts=10)
     for _ in range(3):
@@ -354,7 +393,12 @@ def test_it_waits_in_memory(engine: Engine) -> None:
         (
             {"kind": "result", "id": "other", "name": ""},
             "hibernates_for_result",
-            "until workflow other ends",
+            "until workflow other ends.",
+        ),
+        (
+            {"kind": "stream", "id": "other", "name": "log", "position": 0},
+            "hibernates_for_stream",
+            "workflow other writes to the stream 'log'.",
         ),
     ],
 )
@@ -378,6 +422,54 @@ def test_it_hibernates_and_says_for_what(
     assert code in facts
     assert sentence in summary
     assert "processes" in facts
+
+
+def hibernate_until(engine: Engine, milliseconds: int, waits: str = "[]") -> None:
+    """Let w sleep, or wait for at most so long."""
+    engine.enqueue("w")
+    token = engine.claim(engine.process())
+    rows(engine.sql, "select pyengine.sleep_until('w', %s, 1, %s)", token, milliseconds)
+    hibernated = rows(
+        engine.sql,
+        "select pyengine.hibernate_workflow('w', %s, timer_step_id => 1, waits => %s)",
+        token,
+        waits,
+    )
+    assert hibernated == [(True,)]
+
+
+def test_it_hibernates_until_a_time(engine: Engine) -> None:
+    hibernate_until(engine, 90_000)
+
+    facts, summary = engine.explain()
+
+    assert facts["hibernates_until"]["kind"] == "time"
+    assert re.search(r"It hibernates until .* UTC \((89|90) s\), using no process", summary)
+    assert "sleeping" not in facts
+
+
+def test_it_hibernates_for_a_message_and_not_for_ever(engine: Engine) -> None:
+    hibernate_until(engine, 90_000, '[{"kind": "message", "id": "w", "name": "mail"}]')
+
+    facts, summary = engine.explain()
+
+    assert facts["hibernates_for_message"]["due_at"] is not None
+    assert re.search(r"topic 'mail' arrives, until .* UTC at the latest\.", summary)
+
+
+@pytest.mark.parametrize(
+    ("waits", "what"),
+    [("[]", "a time"), ('[{"kind": "message", "id": "w", "name": "mail"}]', "the message")],
+)
+def test_its_hibernation_is_over(engine: Engine, waits: str, what: str) -> None:
+    hibernate_until(engine, 90_000, waits)
+    engine.sql.execute("update pyengine.hibernations set due_at = due_at - interval '100 s'")
+
+    facts, summary = engine.explain()
+
+    assert "due" in facts
+    assert f"its wait (for {what}) is over since" in summary
+    assert not {code for code in facts if code.startswith("hibernates")}
 
 
 def test_a_parent_names_its_children(engine: Engine) -> None:

@@ -221,3 +221,42 @@ def test_a_large_history_without_a_policy_is_told_of_once_a_day(
     row = sql.execute("select unlimited_history from pyengine.run_chores()").fetchall()
     assert row == [(None,)]
     sql.execute("analyze pyengine.workflows")
+
+
+def reads(sql: Session) -> dict[str, tuple[int, int]]:
+    """What this session has read of each table and not reported yet: rows in sequence, rows by an index."""
+    found = sql.execute(
+        "select relname, seq_tup_read, coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables "
+        "where schemaname = 'pyengine'"
+    ).fetchall()
+    return {name: (in_sequence, by_index) for name, in_sequence, by_index in found}
+
+
+def test_what_a_batch_reads_does_not_grow_with_the_history(sql: Session) -> None:
+    sql.execute(
+        "insert into pyengine.workflows (workflow_id, status, name, created_at, updated_at, finished_at, "
+        "serialization, inputs, parent_workflow_id) "
+        "select 'w' || i, 'SUCCESS', 'f', t, t, t, 'json', '{}', case when i % 2 = 0 then 'w' || i - 1 end "
+        "from generate_series(1, 20000) i, lateral (select now() - interval '9 days' + i * interval '1 s') a (t)"
+    )
+    sql.execute(
+        "insert into pyengine.steps (workflow_id, step_id, name, attempt, started_at, completed_at, serialization) "
+        "select 'w' || i, 1, 's', 1, now(), now(), 'json' from generate_series(1, 20000) i"
+    )
+    sql.execute("analyze pyengine.workflows, pyengine.steps")
+    policy(sql, success_age="1 day", keep_newest=15_000)
+    batch = "select pyengine.run_chores(batch_limit => 50)"
+    sql.execute(batch)  # a round begins with a count of those to keep
+
+    with sql.transaction():
+        before = reads(sql)
+        sql.execute(batch)
+        after = reads(sql)
+
+    assert len(ids(sql)) == 19_900
+    for table in ("workflows", "steps", "messages", "message_keys", "events", "streams"):
+        in_sequence, by_index = (
+            now - then for now, then in zip(after[table], before[table], strict=True)
+        )
+        assert in_sequence == 0, table
+        assert by_index <= 50 * 8, table

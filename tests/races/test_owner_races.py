@@ -209,3 +209,49 @@ def test_processes_that_launch_at_once_agree_on_one_schema(engine_url: str) -> N
     finally:
         with psycopg.connect(engine_url, autocommit=True) as connection:
             connection.execute(f"drop schema if exists {name} cascade")
+
+
+def start_child(session: psycopg.Connection[Any], token: object) -> list[Any]:
+    document = {
+        "workflow_id": "child",
+        "name": "f",
+        "serialization": "json",
+        "inputs": {},
+        "parent_workflow_id": "w",
+        "parent_lease_token": str(token),
+        "parent_step_id": 1,
+        "step_name": "f",
+    }
+    text = "select refusal from pyengine.start_workflows(requests => %s)"
+    return call(session, text, json.dumps([document]))
+
+
+def cancel_family(session: psycopg.Connection[Any]) -> list[str]:
+    text = "select pyengine.cancel_workflows(workflow_ids => array['w'], cancel_children => true)"
+    return sorted(row[0] for row in call(session, text))
+
+
+def test_a_child_that_is_started_meanwhile_is_cancelled_with_its_parent(duel: Duel) -> None:
+    token, executor = uuid.uuid4(), duel.register()
+    duel.start(duel.look, "w", token, executor)
+
+    assert start_child(duel.first, token) == []
+    cancelled = duel.blocked(lambda: cancel_family(duel.second))
+    duel.first.commit()
+
+    assert cancelled.result(10) == ["child", "w"]
+    duel.second.commit()
+
+
+def test_a_run_whose_family_is_cancelled_starts_no_further_child(duel: Duel) -> None:
+    token, executor = uuid.uuid4(), duel.register()
+    duel.start(duel.look, "w", token, executor)
+
+    assert cancel_family(duel.first) == ["w"]
+    started = duel.blocked(lambda: start_child(duel.second, token))
+    duel.first.commit()
+
+    assert started.result(10) == [("PE002",)]
+    duel.second.commit()
+    found = duel.look.execute("select workflow_id, status from pyengine.workflows").fetchall()
+    assert found == [("w", "CANCELLED")]

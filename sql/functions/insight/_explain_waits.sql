@@ -24,7 +24,7 @@ begin
                 when 'message' then format('a message with topic %s arrives', coalesce(quote_literal(nullif(h.name, '')), 'none'))
                 when 'event' then format('workflow %s sets the event %L', h.source_id, h.name)
                 else format('workflow %s writes to the stream %L', h.source_id, h.name) end,
-                format(', until %s at the latest', pyengine._moment(h.due_at))) end,
+                ', until ' || pyengine._moment(h.due_at) || ' at the latest') end,
         json_build_object('kind', h.kind, 'source_id', h.source_id, 'name', h.name, 'due_at', h.due_at)
     from pyengine.hibernations h
     where h.workflow_id = v_workflow.workflow_id and v_workflow.lease_token is null

@@ -33,7 +33,11 @@ begin
             || array(select f from pyengine._explain_rest(v_workflow, v_facts) f);
     end if;
     if v_workflow.finished_at is null and v_workflow.deadline_at is not null then
-        v_facts := v_facts || row('deadline', format('Its deadline is %s.', pyengine._moment(v_workflow.deadline_at)),
+        v_facts := v_facts || row('deadline',
+            case when v_workflow.deadline_at <= pyengine.now()
+                then format('Its deadline passed %s ago: any live process cancels it within a second.',
+                    pyengine._span(pyengine.now() - v_workflow.deadline_at))
+                else format('Its deadline is %s.', pyengine._moment(v_workflow.deadline_at)) end,
             json_build_object('deadline_at', v_workflow.deadline_at))::pyengine.fact;
     end if;
     return query
