@@ -97,3 +97,19 @@ class Delay:
 
 Effect = Call[Any] | Write | Invoke | Await | AwaitLocal | Delay
 Flow = Generator[Effect, Any, T]
+
+
+def drive(flow: Flow[T], perform: Callable[[Any], Any]) -> T:
+    """Run a flow to its end in this thread: `perform` carries out each effect, and raises what goes wrong with it."""
+    try:
+        effect = next(flow)
+        while True:
+            try:
+                value = perform(effect)
+            except BaseException as error:
+                effect = flow.throw(error)
+            else:
+                effect = flow.send(value)
+    except StopIteration as end:
+        result: T = end.value
+        return result

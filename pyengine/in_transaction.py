@@ -8,7 +8,7 @@ import psycopg
 
 from pyengine.database.calls import BATCHES, Call
 from pyengine.database.rows import StartAnswer
-from pyengine.effects import Flow
+from pyengine.effects import Flow, drive
 from pyengine.errors import DBOSException, translate
 from pyengine.execution import Runtime
 from pyengine.flows.workflows import start_error, start_write
@@ -44,15 +44,13 @@ def flow_in_transaction(connection: Any, runtime: Runtime, flow: Flow[T]) -> T:
     Raises:
         DBOSException: The connection is of an unknown kind, or the engine refuses a call.
     """
-    try:
-        effect = next(flow)
-        while True:
-            if not isinstance(effect, Call):
-                raise AssertionError(f"{type(effect).__name__} does not fit a transaction")
-            effect = flow.send(call_in_transaction(connection, runtime, effect))
-    except StopIteration as end:
-        result: T = end.value
-        return result
+
+    def answer(effect: object) -> list[Any]:
+        if not isinstance(effect, Call):
+            raise AssertionError(f"{type(effect).__name__} does not fit a transaction")
+        return call_in_transaction(connection, runtime, effect)
+
+    return drive(flow, answer)
 
 
 def call_in_transaction(connection: Any, runtime: Runtime, call: Call[T]) -> list[T]:

@@ -17,7 +17,7 @@ from pyengine.database import calls
 from pyengine.database.calls import Call
 from pyengine.database.rows import ClaimedWorkflow, WorkflowRow
 from pyengine.database.session import Session
-from pyengine.effects import Await, AwaitLocal, Effect, Flow
+from pyengine.effects import Await, AwaitLocal, Effect, Flow, drive
 from pyengine.errors import DBOSBaseException, DBOSUnexpectedStepError
 from pyengine.execution import Runtime
 from pyengine.flows.workflows import Application
@@ -122,18 +122,7 @@ class _ReplayRuntime(Runtime):
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow as far as nothing has to be done."""
-        try:
-            effect = next(flow)
-            while True:
-                try:
-                    value = self._answer(effect)
-                except BaseException as error:
-                    effect = flow.throw(error)
-                else:
-                    effect = flow.send(value)
-        except StopIteration as end:
-            result: T = end.value
-            return result
+        return drive(flow, self._answer)
 
     async def run_async(self, flow: Flow[T]) -> T:
         """As `run`."""

@@ -33,15 +33,7 @@ GRACE_SECONDS = 60.0
 _SERIALIZATION = "json"
 
 
-class _Required(TypedDict):
-    schedule_name: str
-    workflow_fn: Callable[..., Any]
-    schedule: str
-
-
-class ScheduleInput(_Required, total=False):
-    """A schedule for `DBOS.apply_schedules`; the keys are as the arguments of `DBOS.create_schedule`."""
-
+class _Options(TypedDict, total=False):
     context: Any
     automatic_backfill: bool
     cron_timezone: str | None
@@ -50,6 +42,16 @@ class ScheduleInput(_Required, total=False):
     catch_up: CatchUp | None
     overlap: Overlap
     grace_seconds: float
+
+
+class _Required(TypedDict):
+    schedule_name: str
+    workflow_fn: Callable[..., Any]
+    schedule: str
+
+
+class ScheduleInput(_Required, _Options):
+    """A schedule for `DBOS.apply_schedules`; the keys are as the arguments of `DBOS.create_schedule`."""
 
 
 class _RequiredOfClient(TypedDict):
@@ -58,19 +60,11 @@ class _RequiredOfClient(TypedDict):
     schedule: str
 
 
-class ClientScheduleInput(_RequiredOfClient, total=False):
+class ClientScheduleInput(_RequiredOfClient, _Options, total=False):
     """A schedule for `DBOSClient.apply_schedules`; the keys are as the arguments of `DBOSClient.create_schedule`."""
 
     workflow_class_name: str | None
     application_name: str | None
-    context: Any
-    automatic_backfill: bool
-    cron_timezone: str | None
-    queue_name: str | None
-    shard_key: str | None
-    catch_up: CatchUp | None
-    overlap: Overlap
-    grace_seconds: float
 
 
 class WorkflowSchedule(TypedDict):

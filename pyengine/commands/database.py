@@ -15,7 +15,7 @@ from pyengine import config, embedded, urls
 from pyengine.database import calls
 from pyengine.database.calls import Call
 from pyengine.database.session import Session
-from pyengine.effects import Flow
+from pyengine.effects import Flow, drive
 from pyengine.errors import DBOSInitializationError
 
 R = TypeVar("R")
@@ -66,14 +66,12 @@ class Engine:
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow that does nothing but call functions."""
-        try:
-            call = next(flow)
-            while True:
-                assert isinstance(call, Call), "the flow has only calls"
-                call = flow.send(self._session.call(call, self.target.schema))
-        except StopIteration as end:
-            result: T = end.value
-            return result
+
+        def answer(call: object) -> list[Any]:
+            assert isinstance(call, Call), "the flow has only calls"
+            return self._session.call(call, self.target.schema)
+
+        return drive(flow, answer)
 
     def now(self) -> datetime:
         """The engine's time, which workflows' times are to be compared with."""

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pyengine.database import calls
 from pyengine.database.calls import Call, Write
-from pyengine.effects import Await, AwaitLocal, Delay, Effect, Flow, Invoke, WaitFor
+from pyengine.effects import Await, AwaitLocal, Delay, Effect, Flow, Invoke, WaitFor, drive
 from pyengine.errors import DBOSException, DBOSStepTimeoutError, DBOSWorkflowCancelledError
 from pyengine.runs import WorkflowRun
 from pyengine.runtime.batches import Operation
@@ -46,18 +46,7 @@ class Drivers:
 
     def run(self, flow: Flow[T]) -> T:
         """Run a flow to its end, blocking this thread."""
-        try:
-            effect = next(flow)
-            while True:
-                try:
-                    value = self._perform(effect)
-                except BaseException as error:
-                    effect = flow.throw(error)
-                else:
-                    effect = flow.send(value)
-        except StopIteration as end:
-            result: T = end.value
-            return result
+        return drive(flow, self._perform)
 
     def run_detached(self, flow: Flow[Any], failed: Callable[[BaseException], None]) -> None:
         """Run a flow whose result nobody waits for here; what it ends with, if not well, goes to `failed`.

@@ -20,7 +20,6 @@ as $$
 declare
     v_attempt int := pyengine._hold_lease(receive_event.workflow_id, receive_event.lease_token);
     v_event record;
-    v_left double precision;
 begin
     return query select r.* from pyengine._find_receipt(receive_event.workflow_id, receive_event.step_id) r;
     if found then
@@ -38,21 +37,10 @@ begin
         return;
     end if;
 
-    v_left := pyengine._wait_deadline(
-        receive_event.workflow_id, v_attempt, receive_event.step_id + 1, receive_event.timeout_ms);
-    if v_left <= 0 then
-        perform pyengine._finish_wait(
-            receive_event.workflow_id, v_attempt, receive_event.step_id, 'DBOS.getEvent', 'json', null);
-        return query select true, 'json', null::json, null::json, 0.0::double precision;
-        return;
-    end if;
-    if receive_event.channel is not null then
-        perform pyengine._await_keys(array[
-            pyengine.wait_key('event', receive_event.source_id, receive_event.key),
-            pyengine.wait_key('result', receive_event.workflow_id)
-        ], receive_event.channel);
-    end if;
-    return query select false, null::text, null::json, null::json, v_left;
+    return query
+    select r.*
+    from pyengine._keep_waiting(receive_event.workflow_id, v_attempt, receive_event.step_id, 'DBOS.getEvent',
+        receive_event.timeout_ms, pyengine.wait_key('event', receive_event.source_id, receive_event.key), receive_event.channel) r;
 end
 $$;
 

@@ -20,7 +20,6 @@ as $$
 declare
     v_attempt int := pyengine._hold_lease(receive_message.workflow_id, receive_message.lease_token);
     v_message record;
-    v_left double precision;
 begin
     return query select r.* from pyengine._find_receipt(receive_message.workflow_id, receive_message.step_id) r;
     if found then
@@ -49,21 +48,10 @@ begin
         return;
     end if;
 
-    v_left := pyengine._wait_deadline(
-        receive_message.workflow_id, v_attempt, receive_message.step_id + 1, receive_message.timeout_ms);
-    if v_left <= 0 then
-        perform pyengine._finish_wait(
-            receive_message.workflow_id, v_attempt, receive_message.step_id, 'DBOS.recv', 'json', null);
-        return query select true, 'json', null::json, null::json, 0.0::double precision;
-        return;
-    end if;
-    if receive_message.channel is not null then
-        perform pyengine._await_keys(array[
-            pyengine.wait_key('message', receive_message.workflow_id, receive_message.topic),
-            pyengine.wait_key('result', receive_message.workflow_id)
-        ], receive_message.channel);
-    end if;
-    return query select false, null::text, null::json, null::json, v_left;
+    return query
+    select r.*
+    from pyengine._keep_waiting(receive_message.workflow_id, v_attempt, receive_message.step_id, 'DBOS.recv',
+        receive_message.timeout_ms, pyengine.wait_key('message', receive_message.workflow_id, receive_message.topic), receive_message.channel) r;
 end
 $$;
 

@@ -1,5 +1,5 @@
 -- Hand out work of a paused queue again.
--- Locks: the queue row.
+-- Locks: the queue row, as _set_paused.
 create or replace function pyengine.resume_queue(queue_name text)
 returns void
 language plpgsql
@@ -8,14 +8,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    update pyengine.queues q
-    set is_paused = false, updated_at = pyengine.now()
-    where q.queue_name = resume_queue.queue_name;
-    if not found then
-        raise exception using errcode = 'PE404',
-            message = format('there is no queue %s: register it first', resume_queue.queue_name);
-    end if;
-    perform pyengine._wake(array[pyengine.wait_key('work', resume_queue.queue_name)]);
+    perform pyengine._set_paused(resume_queue.queue_name, false);
 end
 $$;
 
