@@ -2232,7 +2232,7 @@ begin
                 when 'message' then format('a message with topic %s arrives', coalesce(quote_literal(nullif(h.name, '')), 'none'))
                 when 'event' then format('workflow %s sets the event %L', h.source_id, h.name)
                 else format('workflow %s writes to the stream %L', h.source_id, h.name) end,
-                format(', until %s at the latest', pyengine._moment(h.due_at))) end,
+                ', until ' || pyengine._moment(h.due_at) || ' at the latest') end,
         json_build_object('kind', h.kind, 'source_id', h.source_id, 'name', h.name, 'due_at', h.due_at)
     from pyengine.hibernations h
     where h.workflow_id = v_workflow.workflow_id and v_workflow.lease_token is null
@@ -2938,6 +2938,32 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._keep_from(policy pyengine.retention_policies) IS 'From when on the ended workflows of an application are among the newest that its policy keeps.';
+
+
+CREATE FUNCTION pyengine._keep_waiting(workflow_id text, attempt integer, step_id integer, name text, timeout_ms double precision, wait_key bigint, channel text) RETURNS SETOF pyengine.receipt
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_left double precision := pyengine._wait_deadline(
+        _keep_waiting.workflow_id, _keep_waiting.attempt, _keep_waiting.step_id + 1, _keep_waiting.timeout_ms);
+begin
+    if v_left <= 0 then
+        perform pyengine._finish_wait(_keep_waiting.workflow_id, _keep_waiting.attempt, _keep_waiting.step_id,
+            _keep_waiting.name, 'json', null);
+        return query select true, 'json', null::json, null::json, 0.0::double precision;
+        return;
+    end if;
+    if _keep_waiting.channel is not null then
+        perform pyengine._await_keys(
+            array[_keep_waiting.wait_key, pyengine.wait_key('result', _keep_waiting.workflow_id)], _keep_waiting.channel);
+    end if;
+    return query select false, null::text, null::json, null::json, v_left;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._keep_waiting(workflow_id text, attempt integer, step_id integer, name text, timeout_ms double precision, wait_key bigint, channel text) IS 'How long a durable wait may still take, or its timeout, which is recorded as a step.';
 
 
 CREATE FUNCTION pyengine._key_room(queue pyengine.queues, executor pyengine.executors, partition_key text, is_serial boolean) RETURNS integer
@@ -4391,6 +4417,26 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._set_bookmark(place pyengine.bookmarks, last_picked text, began_at timestamp with time zone) IS 'Notes how far an executor has looked for work in a queue.';
+
+
+CREATE FUNCTION pyengine._set_paused(queue_name text, is_paused boolean) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    update pyengine.queues q
+    set is_paused = _set_paused.is_paused, updated_at = pyengine.now()
+    where q.queue_name = _set_paused.queue_name;
+    if not found then
+        raise exception using errcode = 'PE404',
+            message = format('there is no queue %s: register it first', _set_paused.queue_name);
+    end if;
+    perform pyengine._wake(array[pyengine.wait_key('work', _set_paused.queue_name)]);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._set_paused(queue_name text, is_paused boolean) IS 'Pauses a queue or lets it go on; raises PE404 if there is none of that name.';
 
 
 CREATE FUNCTION pyengine._span(span interval) RETURNS text
@@ -6270,7 +6316,11 @@ begin
             || array(select f from pyengine._explain_rest(v_workflow, v_facts) f);
     end if;
     if v_workflow.finished_at is null and v_workflow.deadline_at is not null then
-        v_facts := v_facts || row('deadline', format('Its deadline is %s.', pyengine._moment(v_workflow.deadline_at)),
+        v_facts := v_facts || row('deadline',
+            case when v_workflow.deadline_at <= pyengine.now()
+                then format('Its deadline passed %s ago: any live process cancels it within a second.',
+                    pyengine._span(pyengine.now() - v_workflow.deadline_at))
+                else format('Its deadline is %s.', pyengine._moment(v_workflow.deadline_at)) end,
             json_build_object('deadline_at', v_workflow.deadline_at))::pyengine.fact;
     end if;
     return query
@@ -7393,14 +7443,7 @@ CREATE FUNCTION pyengine.pause_queue(queue_name text) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    update pyengine.queues q
-    set is_paused = true, updated_at = pyengine.now()
-    where q.queue_name = pause_queue.queue_name;
-    if not found then
-        raise exception using errcode = 'PE404',
-            message = format('there is no queue %s: register it first', pause_queue.queue_name);
-    end if;
-    perform pyengine._wake(array[pyengine.wait_key('work', pause_queue.queue_name)]);
+    perform pyengine._set_paused(pause_queue.queue_name, true);
 end
 $$;
 
@@ -7517,7 +7560,6 @@ CREATE FUNCTION pyengine.receive_event(workflow_id text, lease_token uuid, step_
 declare
     v_attempt int := pyengine._hold_lease(receive_event.workflow_id, receive_event.lease_token);
     v_event record;
-    v_left double precision;
 begin
     return query select r.* from pyengine._find_receipt(receive_event.workflow_id, receive_event.step_id) r;
     if found then
@@ -7535,21 +7577,10 @@ begin
         return;
     end if;
 
-    v_left := pyengine._wait_deadline(
-        receive_event.workflow_id, v_attempt, receive_event.step_id + 1, receive_event.timeout_ms);
-    if v_left <= 0 then
-        perform pyengine._finish_wait(
-            receive_event.workflow_id, v_attempt, receive_event.step_id, 'DBOS.getEvent', 'json', null);
-        return query select true, 'json', null::json, null::json, 0.0::double precision;
-        return;
-    end if;
-    if receive_event.channel is not null then
-        perform pyengine._await_keys(array[
-            pyengine.wait_key('event', receive_event.source_id, receive_event.key),
-            pyengine.wait_key('result', receive_event.workflow_id)
-        ], receive_event.channel);
-    end if;
-    return query select false, null::text, null::json, null::json, v_left;
+    return query
+    select r.*
+    from pyengine._keep_waiting(receive_event.workflow_id, v_attempt, receive_event.step_id, 'DBOS.getEvent',
+        receive_event.timeout_ms, pyengine.wait_key('event', receive_event.source_id, receive_event.key), receive_event.channel) r;
 end
 $$;
 
@@ -7566,7 +7597,6 @@ CREATE FUNCTION pyengine.receive_message(workflow_id text, lease_token uuid, ste
 declare
     v_attempt int := pyengine._hold_lease(receive_message.workflow_id, receive_message.lease_token);
     v_message record;
-    v_left double precision;
 begin
     return query select r.* from pyengine._find_receipt(receive_message.workflow_id, receive_message.step_id) r;
     if found then
@@ -7595,21 +7625,10 @@ begin
         return;
     end if;
 
-    v_left := pyengine._wait_deadline(
-        receive_message.workflow_id, v_attempt, receive_message.step_id + 1, receive_message.timeout_ms);
-    if v_left <= 0 then
-        perform pyengine._finish_wait(
-            receive_message.workflow_id, v_attempt, receive_message.step_id, 'DBOS.recv', 'json', null);
-        return query select true, 'json', null::json, null::json, 0.0::double precision;
-        return;
-    end if;
-    if receive_message.channel is not null then
-        perform pyengine._await_keys(array[
-            pyengine.wait_key('message', receive_message.workflow_id, receive_message.topic),
-            pyengine.wait_key('result', receive_message.workflow_id)
-        ], receive_message.channel);
-    end if;
-    return query select false, null::text, null::json, null::json, v_left;
+    return query
+    select r.*
+    from pyengine._keep_waiting(receive_message.workflow_id, v_attempt, receive_message.step_id, 'DBOS.recv',
+        receive_message.timeout_ms, pyengine.wait_key('message', receive_message.workflow_id, receive_message.topic), receive_message.channel) r;
 end
 $$;
 
@@ -7960,14 +7979,7 @@ CREATE FUNCTION pyengine.resume_queue(queue_name text) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    update pyengine.queues q
-    set is_paused = false, updated_at = pyengine.now()
-    where q.queue_name = resume_queue.queue_name;
-    if not found then
-        raise exception using errcode = 'PE404',
-            message = format('there is no queue %s: register it first', resume_queue.queue_name);
-    end if;
-    perform pyengine._wake(array[pyengine.wait_key('work', resume_queue.queue_name)]);
+    perform pyengine._set_paused(resume_queue.queue_name, false);
 end
 $$;
 
@@ -9515,6 +9527,9 @@ REVOKE ALL ON FUNCTION pyengine._is_too_large(payload json) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._keep_from(policy pyengine.retention_policies) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._keep_waiting(workflow_id text, attempt integer, step_id integer, name text, timeout_ms double precision, wait_key bigint, channel text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._key_room(queue pyengine.queues, executor pyengine.executors, partition_key text, is_serial boolean) FROM PUBLIC;
 
 
@@ -9657,6 +9672,9 @@ REVOKE ALL ON FUNCTION pyengine._session_is_gone(session_pid integer, session_at
 
 
 REVOKE ALL ON FUNCTION pyengine._set_bookmark(place pyengine.bookmarks, last_picked text, began_at timestamp with time zone) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._set_paused(queue_name text, is_paused boolean) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._span(span interval) FROM PUBLIC;
