@@ -86,7 +86,8 @@ def _compare(
     print(report.heading())
     for comparison in comparisons:
         row = report.Row(comparison)
-        for _ in range(int(os.environ.get("ROUNDS", "3"))):
+        rounds = 1 if comparison.once else int(os.environ.get("ROUNDS", "3"))
+        for _ in range(rounds):
             for subject in subjects:
                 _round(arena, subject, comparison, row)
             if comparison.limit is not None:
