@@ -12,7 +12,8 @@ class Comparison:
     """One row of the table.
 
     `workload` is the function of the subjects' programs; with a `sender` a second process has part in it.
-    `costs_of` names an operation whose costs are worth telling. What takes long and varies little is run `once`. `limit` is the pgbench run to compare with.
+    `costs_of` names an operation whose costs are worth telling. `limit` is the pgbench run to compare with. What takes
+    long and varies little is run `once`.
     """
 
     key: str
