@@ -221,16 +221,10 @@ def _timing(checked: Checked) -> dict[str, Any]:
             f"'lease_seconds' ({lease:g}), so that one lost heartbeat does not lose the lease"
         )
     never = "hibernate_after" in checked.config and checked.value("hibernate_after") is None
-    polling = checked.seconds("notification_listener_polling_interval_sec", 1.0, at_least=0.001)
     return {
         "lease_seconds": lease,
         "heartbeat_seconds": heartbeat,
         "hibernate_after": None if never else checked.seconds("hibernate_after", 60.0),
-        "polling_interval": polling,
-        "scheduler_polling_interval": checked.seconds(
-            "scheduler_polling_interval_sec", 30.0, at_least=0.001
-        ),
-        "query_timeout": checked.seconds("observability_query_timeout_sec", 30.0, at_least=0.001),
     }
 
 

@@ -37,9 +37,6 @@ class Settings:
         hibernate_after: The longest wait that keeps its thread; None keeps it always.
         lease_seconds: How long a silent executor owns its workflows.
         heartbeat_seconds: How often an executor renews its lease.
-        polling_interval: How often a wait looks when no notification comes.
-        scheduler_polling_interval: How often changed schedules are looked for.
-        query_timeout: The limit for one listing of workflows.
         log_level: The logger's level.
         console_log_level: The console's.
         otlp_log_level: The exported logs'.
@@ -72,9 +69,6 @@ class Settings:
     hibernate_after: float | None
     lease_seconds: float
     heartbeat_seconds: float
-    polling_interval: float
-    scheduler_polling_interval: float
-    query_timeout: float
     log_level: int
     console_log_level: int
     otlp_log_level: int
