@@ -148,3 +148,27 @@ def test_what_was_committed_late_is_found_when_the_bookmark_expires(
     sql.execute("update pyengine.bookmarks set expires_at = now()")
 
     assert [i for i, _ in claim(sql, executor)] == ["first", "second"]
+
+
+SET = """select pyengine._set_bookmark(row(%s, 'q', 0, 5, now(), 'w', null)::pyengine.bookmarks, null, now())"""
+REMOVE = "delete from pyengine.bookmarks where executor_id = %s"
+
+
+@pytest.mark.parametrize("held_by", [SET, REMOVE], ids=["set", "removed"])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_nobody_waits_for_a_bookmark_to_set_it(
+    sql: Session, engine_url: str, held_by: str, is_there: bool
+) -> None:
+    """Who holds it may wait for the queue that a claim has locked when it sets its bookmark."""
+    executor = register(sql)
+    if is_there:
+        sql.execute(SET, [executor])
+    with psycopg.connect(engine_url) as other:
+        other.execute(held_by.encode(), [executor])
+
+        with sql.transaction():
+            sql.execute("set local lock_timeout = '1s'")
+            sql.execute(SET, [executor])
+
+    ((left,),) = sql.execute("select count(*) from pyengine.bookmarks").fetchall()
+    assert left == (0 if is_there and held_by != SET else 1)

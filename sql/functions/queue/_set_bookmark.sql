@@ -2,6 +2,9 @@
 -- wanted, to what was enqueued a second before it began. So only what is committed late or given back is overlooked.
 --
 -- The front is read again after a second, and after longer the longer that takes: a tenth of the time is spent on it.
+--
+-- Locks: the bookmark, and goes without one rather than wait for it: another claim of the executor may hold it and wait
+-- for a queue that this one has locked. Only who holds the advisory lock inserts it, because inserting can't skip.
 create or replace function pyengine._set_bookmark(place pyengine.bookmarks, last_picked text, began_at timestamptz)
 returns void
 language plpgsql
@@ -17,6 +20,19 @@ declare
     v_now timestamptz := pyengine.now();
     v_place pyengine.bookmarks := _set_bookmark.place;
 begin
+    if not pg_try_advisory_xact_lock(hashtextextended(format('bookmark %s %s', v_place.executor_id, v_place.queue_name), 0)) then
+        return;
+    end if;
+    perform 1
+    from pyengine.bookmarks b
+    where b.executor_id = v_place.executor_id and b.queue_name = v_place.queue_name
+    for update skip locked;
+    if not found and exists (
+        select 1 from pyengine.bookmarks b
+        where b.executor_id = v_place.executor_id and b.queue_name = v_place.queue_name
+    ) then
+        return;
+    end if;
     if _set_bookmark.last_picked is not null then
         select w.priority, w.created_at, w.workflow_id
         into v_place.priority, v_place.created_at, v_place.workflow_id
