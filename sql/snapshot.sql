@@ -4382,6 +4382,19 @@ declare
     v_now timestamptz := pyengine.now();
     v_place pyengine.bookmarks := _set_bookmark.place;
 begin
+    if not pg_try_advisory_xact_lock(hashtextextended(format('bookmark %s %s', v_place.executor_id, v_place.queue_name), 0)) then
+        return;
+    end if;
+    perform 1
+    from pyengine.bookmarks b
+    where b.executor_id = v_place.executor_id and b.queue_name = v_place.queue_name
+    for update skip locked;
+    if not found and exists (
+        select 1 from pyengine.bookmarks b
+        where b.executor_id = v_place.executor_id and b.queue_name = v_place.queue_name
+    ) then
+        return;
+    end if;
     if _set_bookmark.last_picked is not null then
         select w.priority, w.created_at, w.workflow_id
         into v_place.priority, v_place.created_at, v_place.workflow_id
