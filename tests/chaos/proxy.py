@@ -28,9 +28,8 @@ class Proxy:
 
     def __init__(self, url: str) -> None:
         target = conninfo_to_dict(url)
-        self._host, self._port = str(target["host"]), int(target.get("port") or 5432)
+        self.retarget(url)
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._sockets: list[socket.socket] = [self._listener]
         port = self._listener.getsockname()[1]
         password = f":{quote(str(target['password']))}" if target.get("password") else ""
         self.url = (
@@ -39,6 +38,43 @@ class Proxy:
         )
         self._lock = threading.Lock()
         self._armed: Cut | None = None
+        self._links: set[_Link] = set()
+        self._refusing = False
+        self.silent = False
+
+    def retarget(self, url: str) -> None:
+        """Forward new connections to another server."""
+        target = conninfo_to_dict(url)
+        self._host, self._port = str(target["host"]), int(target.get("port") or 5432)
+
+    def cut_all(self, *, refuse: bool = False) -> None:
+        """End all connections; with `refuse` new ones end at once too, until `mend`."""
+        self._refusing = refuse
+        with self._lock:
+            links = list(self._links)
+        for link in links:
+            link.end()
+
+    def silence(self) -> None:
+        """Swallow whatever is said in either direction, as a network does whose other end vanished, until `mend`."""
+        self.silent = True
+
+    def mend(self) -> None:
+        """Let new connections through. Those that were silent end: what they lost is lost."""
+        was_silent, self.silent = self.silent, False
+        self._refusing = False
+        if was_silent:
+            self.cut_all()
+
+    def add(self, link: _Link) -> None:
+        """A connection is there."""
+        with self._lock:
+            self._links.add(link)
+
+    def remove(self, link: _Link) -> None:
+        """A connection has ended."""
+        with self._lock:
+            self._links.discard(link)
 
     def cut(self, function: str, *, after: bool, rows: bool = False) -> Cut:
         """Cut the next connection that calls this function; `done` is set when that has happened."""
@@ -70,24 +106,31 @@ class Proxy:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for each in self._sockets:
-            hang_up(each)
+        hang_up(self._listener)
+        self.cut_all()
 
     def _accept(self) -> None:
         with suppress(OSError):  # the listener was closed
             while True:
                 client, _ = self._listener.accept()
-                server = self._connect()
-                self._sockets += [client, server]
+                server = None if self._refusing else self._connect()
+                if server is None:
+                    hang_up(client)
+                    continue
                 link = _Link(self, client, server)
+                self.add(link)
                 threading.Thread(target=link.ask, daemon=True).start()
                 threading.Thread(target=link.answer, daemon=True).start()
 
-    def _connect(self) -> socket.socket:
-        if not self._host.startswith("/"):
-            return socket.create_connection((self._host, self._port))
-        server = socket.socket(socket.AF_UNIX)
-        server.connect(f"{self._host}/.s.PGSQL.{self._port}")
+    def _connect(self) -> socket.socket | None:
+        """A connection to the server; None when it is away."""
+        try:
+            if not self._host.startswith("/"):
+                return socket.create_connection((self._host, self._port))
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(f"{self._host}/.s.PGSQL.{self._port}")
+        except (ConnectionError, FileNotFoundError):
+            return None
         return server
 
 
@@ -110,11 +153,12 @@ class _Link:
                 text = self._text(kind, message)
                 cut = self._proxy.armed_for(text) if text else None
                 if cut is not None and not cut.after and self._proxy.fire(cut):
-                    self._end(cut)
+                    self.end(cut)
                 if cut is not None and cut.after:
                     self._pending = cut
-                self._server.sendall(message)
-        self._end()
+                if not self._proxy.silent:
+                    self._server.sendall(message)
+        self.end()
 
     def answer(self) -> None:
         """Forward what the server says, unless it is the reply that is to be lost."""
@@ -124,7 +168,8 @@ class _Link:
                 kind, message = _read_message(self._server)
                 cut = self._pending
                 if cut is None:
-                    self._client.sendall(message)
+                    if not self._proxy.silent:
+                        self._client.sendall(message)
                     continue
                 reply += message
                 has_rows = has_rows or kind == b"D"
@@ -132,10 +177,10 @@ class _Link:
                     continue
                 self._pending = None
                 if (has_rows or not cut.rows) and self._proxy.fire(cut):
-                    self._end(cut)
+                    self.end(cut)
                 self._client.sendall(reply)
                 reply, has_rows = bytearray(), False
-        self._end()
+        self.end()
 
     def _text(self, kind: bytes, message: bytes) -> str:
         """The SQL text that is about to be executed, if any."""
@@ -147,7 +192,9 @@ class _Link:
             return self._statements.get(body.split(b"\0")[1], "")
         return ""
 
-    def _end(self, cut: Cut | None = None) -> None:
+    def end(self, cut: Cut | None = None) -> None:
+        """End both sides."""
+        self._proxy.remove(self)
         hang_up(self._client)
         hang_up(self._server)
         if cut is not None:

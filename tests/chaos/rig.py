@@ -21,8 +21,8 @@ Message = tuple[Any, ...]
 PATIENCE_SECONDS = 30.0
 
 # Workers are forked from a process that has imported the engine: a start takes milliseconds.
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["tests.chaos.worker"])
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(["tests.chaos.worker"])
 
 
 class WorkerDiedError(AssertionError):
@@ -34,8 +34,8 @@ class Worker:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self._connection, theirs = _processes.Pipe()
-        self._process = _processes.Process(target=program.main, args=(options, theirs), daemon=True)
+        self._connection, theirs = processes.Pipe()
+        self._process = processes.Process(target=program.main, args=(options, theirs), daemon=True)
         self._process.start()
         theirs.close()
         self._unread: deque[Message] = deque()
