@@ -78,6 +78,14 @@ test-pooler: $(INSTALLED) ## Run the functional tests through PgBouncer (apt ins
 		PYENGINE_TEST_POOLER=$$mode $(PYTEST) -q $(QUICK) $(POOLER_TESTS) || exit 1; \
 	done
 
+.PHONY: test-campaigns
+test-campaigns: $(INSTALLED) ## Run each chaos campaign for a few seconds (SEED=N)
+	$(PYTEST) -q -m campaign tests/chaos
+
+.PHONY: chaos
+chaos: $(INSTALLED) ## Prove the promises under faults: CAMPAIGN=failovers SEED=7 MINUTES=30
+	@$(BIN)/python -m tests.chaos $(CAMPAIGN) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
+
 .PHONY: coverage
 coverage: $(INSTALLED) ## Run the tests and print which lines of Python and which SQL they ran
 	@rm -f .coverage .coverage.*

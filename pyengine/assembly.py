@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 import psycopg
 
-from pyengine import config as configuration
 from pyengine.database.checkpoints import Checkpoints
 from pyengine.database.connections import ConnectionOptions
 from pyengine.errors import DBOSInitializationError
@@ -92,7 +91,7 @@ def readable_errors() -> Iterator[None]:
     try:
         yield
     except psycopg.OperationalError as error:
-        message = configuration.redact(str(error)).strip()
+        # libpq names the host, the port, the user and the database, and never the password.
         raise DBOSInitializationError(
-            f"the database can't be reached: {message}. Check system_database_url (or PYENGINE_DATABASE_URL)"
+            f"the database can't be reached: {str(error).strip()}. Check system_database_url (or PYENGINE_DATABASE_URL)"
         ) from None

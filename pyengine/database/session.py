@@ -74,15 +74,21 @@ def _encode_array(values: Sequence[object]) -> str:
     return "{" + ",".join(map(element, values)) + "}"
 
 
+def _check(result: pq.abc.PGresult) -> pq.abc.PGresult:
+    if result.status not in _OK:
+        error = errors.error_from_result(result, "utf-8")
+        # Only libpq itself fails without a code, when the server is gone: psycopg has no class for that.
+        raise error if error.sqlstate else psycopg.OperationalError(str(error))
+    return result
+
+
 def is_pooled(connection: psycopg.Connection[Any]) -> bool:
     """Whether a pooler is in between: then the server process is not the one that the connection was told of.
 
     Statements must not be prepared there: the next one may go to another server process, where the name is unknown,
     or stands for another program's statement.
     """
-    found = connection.pgconn.exec_(_OWN_PID)
-    if found.status != pq.ExecStatus.TUPLES_OK:
-        raise errors.error_from_result(found, "utf-8")
+    found = _check(connection.pgconn.exec_(_OWN_PID))
     return found.get_value(0, 0) != str(connection.pgconn.backend_pid).encode()
 
 
@@ -217,7 +223,7 @@ class Session:
         name = self._prepared.get(text)
         if name is None:
             name = b"pyengine_%d" % len(self._prepared)
-            self._check(self._pgconn.prepare(name, text.encode()))
+            _check(self._pgconn.prepare(name, text.encode()))
             self._prepared[text] = name
         return name
 
@@ -227,15 +233,8 @@ class Session:
         self._prepare = False
         return True
 
-    def _check(self, result: pq.abc.PGresult) -> pq.abc.PGresult:
-        if result.status not in _OK:
-            error = errors.error_from_result(result, "utf-8")
-            # Only libpq itself fails without a code, when the server is gone: psycopg has no class for that.
-            raise error if error.sqlstate else psycopg.OperationalError(str(error))
-        return result
-
     def _rows(self, result: pq.abc.PGresult) -> list[tuple[Any, ...]]:
-        self._check(result)
+        _check(result)
         count = result.ntuples
         if not count:
             return []

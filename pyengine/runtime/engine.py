@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import psycopg
 
 from pyengine.database import calls
 from pyengine.database.calls import Write
@@ -32,6 +35,9 @@ _logger = logging.getLogger("pyengine")
 
 # How long destroy waits for statements that are under way, so that nothing of this process writes after it.
 DRAIN_SECONDS = 5.0
+
+# What the engine's own notifications say: a wait key, or the key of a run whose lease is in doubt.
+_NOTIFICATION = re.compile(r"(?P<lease>lease )?(?P<number>-?[0-9]{1,19})")
 
 # Claimed workflows that run at once in one process unless max_executor_threads says otherwise. Those that wait for
 # another workflow don't count, so that parents never keep their children from running.
@@ -246,16 +252,20 @@ class Engine:
             self.gateway.executor_id = self.gateway.run_own(call)[0]
 
     def _prove(self, channel: str) -> None:
-        with self._sessions.use() as session:
-            session.execute("select pg_notify($1, '')", [channel.encode()])
+        try:
+            with self._sessions.use() as session:
+                session.execute("select pg_notify($1, '')", [channel.encode()])
+        except psycopg.OperationalError as error:  # the first real notification proves it as well
+            _logger.info("listening could not be tried: %s", type(error).__name__)
 
     def _notified(self, payload: str) -> None:
-        kind, _, number = payload.rpartition(" ")
-        if not number.lstrip("-").isdigit():
+        match = _NOTIFICATION.fullmatch(payload)
+        if match is None:  # anybody may notify, and say anything
             return
-        if kind == "lease":
-            self.runs.doubt(int(number))
-        elif not self.waits.wake(int(number)):
+        number = int(match["number"])
+        if match["lease"]:
+            self.runs.doubt(number)
+        elif not self.waits.wake(number):
             self._dispatcher.wake()
 
     def _wake_dispatcher(self) -> None:

@@ -45,15 +45,14 @@ Session = psycopg.Connection[Any]
 class Archive:
     """The database of the checker."""
 
-    def __init__(self, url: str, *, fresh: bool = True) -> None:
+    def __init__(self, url: str) -> None:
         self.session: Session = psycopg.connect(url, autocommit=True)
         self._seen = 0
         self._rows = 0
         self._commits = 0
-        if fresh:
-            schema.migrate(self.session)
-            history.make_tables(self.session)
-            self.session.execute(_TABLES)
+        schema.migrate(self.session)
+        history.make_tables(self.session)
+        self.session.execute(_TABLES)
 
     def take(self, source: Session, before: int | None = None) -> None:
         """Take over what the source has committed since the last call; nothing from position `before` on."""
@@ -76,6 +75,7 @@ class Archive:
     def _note(self, change: wal.Change, rows: dict[str, list[tuple[Any, ...]]]) -> None:
         old, new = wal.literal(change.old), wal.literal(change.new)
         moment = change.committed_at
+        line: tuple[Any, ...]
         if change.table == "workflows":
             line = (self._rows, change.xid, change.xid, moment, moment, old, new)
             rows.setdefault("history(n, xid, horizon, began, at, old, new)", []).append(line)
@@ -118,10 +118,20 @@ class Archive:
         for table in FINAL:
             self.session.execute(f"truncate {table}".encode())
             out_text, in_text = f"copy {table} to stdout", f"copy {table} from stdin"
-            with source.cursor() as theirs, self.session.cursor() as ours:
-                with theirs.copy(out_text) as out, ours.copy(in_text) as into:
-                    for block in out:
-                        into.write(block)
+            with (
+                source.cursor().copy(out_text) as out,
+                self.session.cursor().copy(in_text) as into,
+            ):
+                for block in out:
+                    into.write(block)
+
+    def forget(self) -> None:
+        """Empty it."""
+        history.forget(self.session)
+        names = ("transactions", "steps", "messages", "streams", "executors", "hibernations")
+        tables = [f"audit.{name}" for name in names]
+        tables += [f"led.{name}" for name in ("effect", "seen", "op", "refused", "fault")]
+        self.session.execute(f"truncate {', '.join(tables)}".encode())
 
     def violations(self, checks: dict[str, str]) -> dict[str, list[Any]]:
         """What is wrong, by check: those of queues, and these."""

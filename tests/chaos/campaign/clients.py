@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -15,7 +17,7 @@ from pyengine.error import DBOSException
 from tests.chaos.campaign import workload
 from tests.chaos.campaign.journal import Journal
 
-Request = tuple[dict[str, Any], tuple[Any, ...]]
+Request = tuple[Any, tuple[Any, ...]]
 
 
 def ordinary(rng: random.Random, workflow_id: str) -> Request:
@@ -92,7 +94,7 @@ class Clients:
                 options.setdefault("workflow_id", workflow_id)
                 self._op(
                     "enqueue", options["workflow_id"], options["queue_name"], arguments[0],
-                    lambda o=options, a=arguments: client.enqueue(o, *a),
+                    partial(client.enqueue, options, *arguments),
                 )  # fmt: skip
                 self.started.append((options["workflow_id"], options["workflow_name"]))
 
@@ -104,20 +106,15 @@ class Clients:
             workflow_id, name = rng.choice(self.started[-200:])
             if name == "job" and rng.random() < 0.3:
                 self._op(
-                    "cancel",
-                    workflow_id,
-                    None,
-                    None,
-                    lambda i=workflow_id: client.cancel_workflow(i),
+                    "cancel", workflow_id, None, None, partial(client.cancel_workflow, workflow_id)
                 )
             elif name.startswith("journey"):
-                query = client.retrieve_workflow
                 self._op(
-                    "result", workflow_id, None, None, lambda i=workflow_id: self._result(query, i)
+                    "result", workflow_id, None, None, partial(self._result, client, workflow_id)
                 )
 
-    def _result(self, retrieve: Callable[[str], Any], workflow_id: str) -> Any:
-        handle = retrieve(workflow_id)
+    def _result(self, client: DBOSClient, workflow_id: str) -> Any:
+        handle: Any = client.retrieve_workflow(workflow_id)
         return handle.get_result() if handle.get_status().status == "SUCCESS" else _NOT_YET
 
     def _op(
@@ -128,7 +125,7 @@ class Clients:
             answer = do()
             outcome = "not yet" if answer is _NOT_YET else "ok"
             if op == "result" and outcome == "ok":
-                value = _json(answer)
+                value = json.dumps(answer)
         except (DBOSException, psycopg.Error) as error:
             outcome, value = "info", type(error).__name__
         self._journal.note(
@@ -147,9 +144,3 @@ class Clients:
 
 
 _NOT_YET = object()
-
-
-def _json(value: Any) -> str:
-    import json
-
-    return json.dumps(value)

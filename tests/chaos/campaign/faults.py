@@ -116,7 +116,8 @@ class WildNotify(Campaign):
         with admin(stage.node) as session:
             session.execute(
                 "select pg_notify(e.channel, word) from pyengine.executors e, "
-                "unnest(array['', '0', 'x', '9223372036854775808', 'lease 1', repeat('a', 7000)]) word "
+                "unnest(array['', '0', 'x', '\u00b2', 'lease \u00b2', '9223372036854775808', 'lease 1', "
+                "repeat('a', 7000), repeat('9', 7000)]) word "
                 "where e.finished_at is null"
             )
 
@@ -124,7 +125,6 @@ class WildNotify(Campaign):
 class ServerKills(Campaign):
     name, fault = "server-kills", "F-9"
     pause = (0.5, 2.0)
-    sometimes = (*Campaign.sometimes, "step done again")
 
     def disturb(self, stage: Stage) -> None:
         stage.node.kill()
@@ -176,6 +176,8 @@ class ReadOnly(Campaign):
 class Proxied(Campaign):
     """Two workers of three and the clients are behind a bad network."""
 
+    sometimes: ClassVar[tuple[str, ...]] = ("message waited for",)
+
     def worker_url(self, stage: Stage, place: int) -> str:
         return stage.node.url() if place == 0 else stage.proxy.url
 
@@ -190,6 +192,7 @@ class Cuts(Proxied):
     """Connections are cut; now and then nobody gets through for longer than a lease."""
 
     name, fault = "cuts", "F-16"
+    pause = (0.3, 2.0)
 
     def disturb(self, stage: Stage) -> None:
         if stage.rng.random() < 0.7:
@@ -204,7 +207,7 @@ class HalfOpen(Proxied):
     """The network swallows everything for a while, and says nothing."""
 
     name, fault = "half-open", "F-17"
-    sometimes = (*Campaign.sometimes, "takeover", "lease expired")
+    sometimes = (*Proxied.sometimes, "takeover", "lease expired")
     pause = (0.5, 1.5)
 
     def disturb(self, stage: Stage) -> None:

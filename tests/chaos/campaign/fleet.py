@@ -68,6 +68,11 @@ class Fleet:
             self._signal(each, signal.SIGCONT)
             self._stopped.discard(each)
 
+    def show(self) -> None:
+        """Let all write on the standard error what each of their threads is doing."""
+        for place in self._workers:
+            self._signal(place, signal.SIGUSR1)
+
     def close(self) -> None:
         """Kill all."""
         for place, process in self._workers.items():

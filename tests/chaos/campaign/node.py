@@ -62,7 +62,18 @@ class Node:
 
     def create(self) -> Node:
         """Make an empty cluster and start it."""
-        self._do("initdb", "-D", self.data, "-U", "postgres", "--auth=trust", "-E", "UTF8", "-k", "--no-sync")
+        self._do(
+            "initdb",
+            "-D",
+            self.data,
+            "-U",
+            "postgres",
+            "--auth=trust",
+            "-E",
+            "UTF8",
+            "-k",
+            "--no-sync",
+        )
         self.start()
         return self
 
@@ -95,6 +106,9 @@ class Node:
                 with suppress(ProcessLookupError):  # it has ended by itself
                     os.kill(process, signal.SIGKILL)
             time.sleep(0.005)
+        # Where nobody reaps orphans the postmaster's number is not free yet, and its lock would count.
+        for lock in (self.data / "postmaster.pid", self.directory / ".s.PGSQL.5432.lock"):
+            lock.unlink(missing_ok=True)
 
     def check_files(self) -> str | None:
         """What pg_amcheck finds; empty is nothing, None that it is not here."""

@@ -66,7 +66,7 @@ class Stage:
         self.archive = Archive(self.keeper.url())
         self._end.callback(self.archive.close)
         self.node = Node(self.directory / "one", self._campaign.settings).create()
-        self._end.callback(lambda: self.node.kill())
+        self._end.callback(self.node.kill)
         with admin(self.node) as session:
             schema.migrate(session)
             session.execute(BUSINESS)
@@ -105,6 +105,8 @@ class Stage:
                     break
                 self.fleet.replace_dead()
                 time.sleep(0.1)
+            else:
+                self.fleet.show()
         return time.monotonic() - began
 
     def gather(self) -> list[Any]:
@@ -142,8 +144,7 @@ class Stage:
 
     def attach_standby(self) -> None:
         """Make a synchronous standby of the primary."""
-        names = ("one", "two")
-        name = names[1] if self.node.directory.name == names[0] else names[0]
+        name = "two" if self.node.directory.name == "one" else "one"
         self.standby = self.node.copy(name)
         self._end.callback(self.standby.kill)
         with admin(self.node) as session:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import faulthandler
+import logging
 import os
+import signal
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +35,8 @@ class Launch:
 def main(launch: Launch) -> None:
     """Run workflows."""
     faulthandler.disable()
+    faulthandler.register(signal.SIGUSR1)  # shows where a worker hangs
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # it tells of each lost connection
     workload.World.journal = Journal(launch.journal)
     if launch.clock:
         set_clock_wrong(launch.clock)

@@ -1,0 +1,26 @@
+"""Each campaign, for a few seconds: `make chaos` runs them as long as you like."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.chaos.campaign.faults import CAMPAIGNS
+from tests.chaos.campaign.runner import run
+
+SECONDS = {"zombies": 10.0, "half-open": 12.0, "failovers": 9.0, "server-kills": 9.0}
+
+
+@pytest.mark.campaign
+@pytest.mark.chaos
+@pytest.mark.parametrize("name", list(CAMPAIGNS))
+def test_every_promise_holds_under(name: str) -> None:
+    seed = int(os.environ.get("SEED", "1"))
+
+    report = run(name, seed, SECONDS.get(name, 6.0))
+
+    print(report.line())
+    assert report.violations == {}
+    assert report.missed == []
+    assert not report.files
