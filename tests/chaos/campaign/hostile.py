@@ -50,7 +50,7 @@ def request(rng: random.Random, workflow_id: str) -> tuple[dict[str, Any], tuple
     odd = rng.choice(IDS)(workflow_id) if rng.random() < 0.5 else workflow_id
     kind = rng.random()
     if kind < 0.02:
-        name, queue, argument = "lethal", "unwell", rng.choice(POISONS)
+        name, queue, argument = "carrier", "narrow", rng.choice(POISONS)
     elif kind < 0.2:
         name, queue, argument = "unwell", "unwell", rng.choice(ILLNESSES)
     else:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import faulthandler
+import gc
 import logging
 import os
 import signal
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +38,7 @@ class Launch:
 def main(launch: Launch) -> None:
     """Run workflows."""
     faulthandler.disable()
-    faulthandler.register(signal.SIGUSR1)  # shows where a worker hangs
+    signal.signal(signal.SIGUSR1, show_where_it_hangs)
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # it tells of each lost connection
     workload.World.journal = Journal(launch.journal)
     if launch.clock:
@@ -55,6 +58,19 @@ def main(launch: Launch) -> None:
     workload.World.journal.note("ready", executor=launch.executor)
     while os.getppid() != 1:
         time.sleep(1.0)
+
+
+def show_where_it_hangs(*_: object) -> None:
+    """Write what every thread and every task is doing on the standard error."""
+    faulthandler.dump_traceback()
+    loops = [each for each in gc.get_objects() if isinstance(each, asyncio.AbstractEventLoop)]
+    for task in (task for loop in loops for task in asyncio.all_tasks(loop)):
+        lines, waits_for = [f"task {task.get_name()}"], task.get_coro()
+        while getattr(waits_for, "cr_frame", None) is not None:
+            frame = waits_for.cr_frame  # type: ignore[union-attr]
+            lines.append(f"  {frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}")
+            waits_for = waits_for.cr_await  # type: ignore[union-attr]
+        print("\n".join(lines), waits_for, file=sys.stderr, flush=True)
 
 
 def set_clock_wrong(seconds: float) -> None:

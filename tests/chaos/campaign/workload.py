@@ -152,6 +152,12 @@ def lethal(number: str, how: str) -> None:
     os._exit(3)
 
 
+@DBOS.workflow(name="carrier", max_recovery_attempts=ATTEMPTS)
+def carrier(number: str, how: str) -> str:
+    """Starts what kills its process: only the process that knows the function knows how often it may be tried."""
+    return unwell_work.enqueue(lethal, number, how).get_workflow_id()
+
+
 @DBOS.workflow(name="unwell", max_recovery_attempts=2)
 def unwell(number: str, how: str) -> Any:
     """Fails by itself, in a way that is no fault of the engine."""
