@@ -210,9 +210,11 @@ class Session:
             loop.add_writer(socket, writable)
 
     def _collect(self) -> pq.abc.PGresult:
-        result = last = self._pgconn.get_result()
-        while last is not None:
-            last = self._pgconn.get_result()
+        # A statement that has answered may still fail: its commit comes after the answer, and so does its error.
+        result: pq.abc.PGresult | None = None
+        while (found := self._pgconn.get_result()) is not None:
+            if result is None or found.status not in _OK:
+                result = found
         self._pgconn.nonblocking = 0
         if result is None:
             raise psycopg.OperationalError("the server closed the connection")
