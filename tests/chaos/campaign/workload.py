@@ -161,8 +161,6 @@ def carrier(number: str, how: str) -> str:
 @DBOS.workflow(name="unwell", max_recovery_attempts=2)
 def unwell(number: str, how: str) -> Any:
     """Fails by itself, in a way that is no fault of the engine."""
-    if how == "surrogate":
-        return "\ud800"
     if how == "object":
         return object()
     if how == "recursion":
