@@ -12,6 +12,7 @@ from pyengine.context import (
     SetWorkflowTimeout,
     WorkflowIDReusePolicy,
 )
+from pyengine.datasources import AsyncSQLAlchemyDatasource, SQLAlchemyDatasource
 from pyengine.dbos import DBOS
 from pyengine.debouncer import Debouncer, DebouncerClient
 from pyengine.decorators import DBOSConfiguredInstance, StepOptions
@@ -38,6 +39,7 @@ run_dbos_database_migrations = DBOS.migrate
 
 __all__ = [
     "DBOS",
+    "AsyncSQLAlchemyDatasource",
     "ClientScheduleInput",
     "DBOSClient",
     "DBOSConfig",
@@ -51,6 +53,7 @@ __all__ = [
     "EnqueueOptions",
     "PortableWorkflowError",
     "Queue",
+    "SQLAlchemyDatasource",
     "ScheduleInput",
     "SendMessage",
     "Serializer",

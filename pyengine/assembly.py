@@ -81,7 +81,7 @@ def _transactions(settings: Settings, engine: Engine, system_url: str) -> Transa
         options, checkpoints, engine.gateway, settings.idle_transaction_timeout
     )
     if checkpoints.is_separate:
-        engine.upkeep.also = Sweep(transactions, engine.threads.submit).after_tick
+        engine.upkeep.also.append(Sweep(transactions, engine.threads.submit).after_tick)
     return transactions
 
 

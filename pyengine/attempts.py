@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pyengine.errors import DBOSException
 from pyengine.runs import Recorded
 
 PLAIN_JSON = "json"
@@ -66,3 +67,24 @@ class Taken:
 
 
 Ending = Committed | Unrecorded | Found | Failed | Repeat | Taken
+
+
+def plain_outcome(ending: Ending) -> Committed | float:
+    """How a transaction ended that nothing is recorded of: its output, or the seconds until it is tried again.
+
+    Raises:
+        Exception: What the function raised.
+        DBOSException: The connection was lost during the commit; nobody knows whether it is done.
+    """
+    if isinstance(ending, Committed):
+        return ending
+    if isinstance(ending, Failed):
+        raise ending.error
+    if not isinstance(ending, Repeat):
+        raise AssertionError(f"a plain transaction has no checkpoint, and ended as {ending}")
+    if ending.in_doubt:
+        raise DBOSException(
+            "the connection was lost during the commit of a transaction outside of workflows: look whether its "
+            "writes are there before you run it again; in a workflow it would run exactly once"
+        )
+    return ending.pause

@@ -151,7 +151,7 @@ class Bulk:
         """
         refuse_running_loop("fork_matching")
         runtime = get_runtime("DBOS.fork_matching")
-        stored = ElsewhereStored(runtime.transactions.checkpoints, runtime.transactions.execute)
+        stored = runtime.elsewhere()
         make = _forks(stored, start_step, application_version, to_queue)
         flow = _each_page(runtime, filters, make, per_second, progress)
         return runtime.run(recorded("DBOS.forkMatching", flow))
@@ -169,8 +169,7 @@ class Bulk:
     ) -> list[str]:
         """As `fork_matching`."""
         runtime = get_runtime("DBOS.fork_matching_async")
-        execute = runtime.transactions.execute_async
-        stored = ElsewhereStored(runtime.transactions.checkpoints, execute)
+        stored = runtime.elsewhere_async()
         make = _forks(stored, start_step, application_version, to_queue)
         flow = _each_page(runtime, filters, make, per_second, progress)
         return await runtime.run_async(recorded("DBOS.forkMatching", flow))
@@ -197,7 +196,7 @@ class Bulk:
         """
         refuse_running_loop("delete_matching")
         runtime = get_runtime("DBOS.delete_matching")
-        stored = ElsewhereStored(runtime.transactions.checkpoints, runtime.transactions.execute)
+        stored = runtime.elsewhere()
         make = _deletes(stored, children=delete_children)
         flow = _each_page(runtime, filters, make, per_second, progress)
         return runtime.run(recorded("DBOS.deleteMatching", flow))
@@ -213,8 +212,7 @@ class Bulk:
     ) -> list[str]:
         """As `delete_matching`."""
         runtime = get_runtime("DBOS.delete_matching_async")
-        execute = runtime.transactions.execute_async
-        stored = ElsewhereStored(runtime.transactions.checkpoints, execute)
+        stored = runtime.elsewhere_async()
         make = _deletes(stored, children=delete_children)
         flow = _each_page(runtime, filters, make, per_second, progress)
         return await runtime.run_async(recorded("DBOS.deleteMatching", flow))

@@ -140,7 +140,7 @@ def _databases(checked: Checked, environ: Mapping[str, str]) -> dict[str, Any]:
     system = _url(checked, "system_database_url") or _engine_url(checked)
     for variable in ("DBOS_SYSTEM_DATABASE_URL", "PYENGINE_DATABASE_URL"):
         if system is None and environ.get(variable):
-            system = _normalised(f"environment variable {variable}", environ[variable])
+            system = normalised_url(f"environment variable {variable}", environ[variable])
     if system is None and any(environ.get(variable) for variable in _LIBPQ_PLACES):
         system = "postgresql://"
     system = system or application
@@ -156,7 +156,7 @@ def _databases(checked: Checked, environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _url(checked: Checked, key: str) -> str | None:
     text = checked.text(key)
-    return None if text is None else _normalised(f"configuration key {key!r}", text)
+    return None if text is None else normalised_url(f"configuration key {key!r}", text)
 
 
 def _engine_url(checked: Checked) -> str | None:
@@ -168,10 +168,15 @@ def _engine_url(checked: Checked) -> str | None:
         raise DBOSInitializationError(
             "configuration key 'system_database_engine' must be an SQLAlchemy engine"
         )
-    return _normalised("the URL of 'system_database_engine'", str(render(hide_password=False)))
+    return normalised_url("the URL of 'system_database_engine'", str(render(hide_password=False)))
 
 
-def _normalised(source: str, text: str) -> str:
+def normalised_url(source: str, text: str) -> str:
+    """A database URL as libpq takes it.
+
+    Raises:
+        DBOSInitializationError: It can't be used; names the source and never shows the URL.
+    """
     try:
         return str(parse(text))
     except MalformedUrlError as malformed:

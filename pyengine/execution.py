@@ -23,6 +23,7 @@ from pyengine.errors import (
     DBOSBaseException,
     DBOSNonExistentWorkflowError,
 )
+from pyengine.flows.steering import ElsewhereStored
 from pyengine.flows.steps import record_operation
 from pyengine.flows.workflows import (
     Application,
@@ -80,6 +81,7 @@ class Runtime(Preparation):
         super().__init__(registry, codec, application)
         self.engine = engine
         self.transactions = transactions
+        self.datasources: list[Transactions] = []
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def run(self, flow: Flow[T]) -> T:
@@ -89,6 +91,24 @@ class Runtime(Preparation):
     async def run_async(self, flow: Flow[T]) -> T:
         """Run a flow on the running loop."""
         return await self.engine.drivers.run_async(flow)
+
+    def elsewhere(self) -> ElsewhereStored:
+        """The checkpoints that this application has in other databases than the engine's."""
+        databases = [self.transactions, *self.datasources]
+        return ElsewhereStored(
+            [(each.checkpoints, each.execute) for each in databases if each.checkpoints.is_separate]
+        )
+
+    def elsewhere_async(self) -> ElsewhereStored:
+        """As `elsewhere`, for coroutines."""
+        databases = [self.transactions, *self.datasources]
+        return ElsewhereStored(
+            [
+                (each.checkpoints, each.execute_async)
+                for each in databases
+                if each.checkpoints.is_separate
+            ]
+        )
 
     def call(self, prepared: Prepared) -> Flow[Any]:
         """A direct call: start, run here, and return the outcome; an existing workflow is waited for."""

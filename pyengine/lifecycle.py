@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import psycopg
 
 from pyengine import config as configuration
-from pyengine import embedded, log
+from pyengine import datasource_places, embedded, log
 from pyengine import schema as engine_schema
 from pyengine.assembly import assemble, readable_errors
 from pyengine.config import DBOSConfig, Settings
@@ -48,6 +48,7 @@ def configure(config: DBOSConfig | None) -> None:
     if config is None:
         raise DBOSInitializationError('a config is needed: DBOS(config={"name": "my-app"})')
     _Process.settings = configuration.resolve(config)
+    datasource_places.configure(_Process.settings)
     log.configure(_Process.settings)
     log.context_provider = _log_context
 
@@ -74,6 +75,7 @@ def launch() -> None:
         application = Application(settings.name, version, settings.version_is_pinned)
         runtime = assemble(settings, url, registry, application, _Process.queue_names)
         try:
+            datasource_places.launch(runtime, settings, url)
             _prepare_engine(settings, runtime)
             runtime.engine.launch()
         except BaseException:
@@ -147,8 +149,11 @@ def destroy(timeout: float, *, destroy_registry: bool) -> None:
         _Process.server.close()
         _Process.server = None
     _Process.settings = None
+    datasource_places.close()
+    datasource_places.configure(None)
     _Process.queue_names = None
     if destroy_registry:
+        datasource_places.forget()
         registry.clear()
         declared.clear()
 

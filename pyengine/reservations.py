@@ -10,6 +10,7 @@ from typing import Any
 
 from pyengine.context import current_run
 from pyengine.current import find_runtime, refuse_running_loop
+from pyengine.datasource_places import is_datasource_step
 from pyengine.decorators import StepOptions, check_spec, step_async, step_sync
 from pyengine.errors import DBOSException
 from pyengine.flows.steps import StepSpec
@@ -45,6 +46,7 @@ class StepReservation:
         """
         if inspect.iscoroutinefunction(function):
             refuse_running_loop("run_step")
+        _refuse_datasource_step(function)
         self._use()
         spec = spec_of(options, function)
         check_spec(spec, is_async=False)
@@ -56,6 +58,7 @@ class StepReservation:
         self, options: StepOptions | None, function: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
         """As `run`, for coroutine functions."""
+        _refuse_datasource_step(function)
         self._use()
         spec = spec_of(options, function)
         check_spec(spec, is_async=True)
@@ -69,6 +72,13 @@ class StepReservation:
         if self._is_used:
             raise DBOSException(f"the reservation of step {self.step_id} was used already")
         self._is_used = True
+
+
+def _refuse_datasource_step(function: object) -> None:
+    if is_datasource_step(function):
+        raise DBOSException(
+            "a reserved step can't be a datasource's transaction, which draws its own number: call it directly"
+        )
 
 
 def as_coroutine(

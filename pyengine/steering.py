@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyengine.context import current_run, encode_attributes, take_chosen_id, timeout_in_ms
 from pyengine.current import get_runtime, refuse_running_loop
-from pyengine.database.checkpoints import Statement
 from pyengine.effects import Flow
 from pyengine.errors import DBOSException, DBOSInvalidArgumentError
 from pyengine.execution import Runtime, recorded
@@ -177,7 +176,7 @@ class Steering:
         del shard_key
         refuse_running_loop("delete_workflows")
         runtime = get_runtime("DBOS.delete_workflows")
-        stored = _elsewhere(runtime, runtime.transactions.execute)
+        stored = runtime.elsewhere()
         runtime.run(recorded(DELETE, _delete(workflow_ids, stored, children=delete_children)))
 
     @classmethod
@@ -191,7 +190,7 @@ class Steering:
         """As `delete_workflows`."""
         del shard_key
         runtime = get_runtime("DBOS.delete_workflows_async")
-        stored = _elsewhere(runtime, runtime.transactions.execute_async)
+        stored = runtime.elsewhere_async()
         flow = _delete(workflow_ids, stored, children=delete_children)
         await runtime.run_async(recorded(DELETE, flow))
 
@@ -238,7 +237,7 @@ class Steering:
             replacement_children,
             timeout_seconds,
         )
-        stored = _elsewhere(runtime, runtime.transactions.execute)
+        stored = runtime.elsewhere()
         new_id = runtime.run(_fork(runtime, request, step_id, stored))
         return Handle(runtime, new_id, shard_key)
 
@@ -266,7 +265,7 @@ class Steering:
             replacement_children,
             timeout_seconds,
         )
-        stored = _elsewhere(runtime, runtime.transactions.execute_async)
+        stored = runtime.elsewhere_async()
         new_id = await runtime.run_async(_fork(runtime, request, step_id, stored))
         return HandleAsync(runtime, new_id, shard_key)
 
@@ -304,7 +303,7 @@ class Steering:
         flow = flows.rewind(
             workflow_id,
             _first_step(start_step),
-            _elsewhere(runtime, runtime.transactions.execute),
+            runtime.elsewhere(),
             application_version=application_version,
             queue_name=queue_name,
             partition_key=queue_partition_key,
@@ -328,7 +327,7 @@ class Steering:
         flow = flows.rewind(
             workflow_id,
             _first_step(start_step),
-            _elsewhere(runtime, runtime.transactions.execute_async),
+            runtime.elsewhere_async(),
             application_version=application_version,
             queue_name=queue_name,
             partition_key=queue_partition_key,
@@ -375,10 +374,6 @@ class Steering:
         runtime = get_runtime("DBOS.update_workflow_attributes_async")
         flow = _update_attributes(workflow_id, attributes, merge=merge)
         await runtime.run_async(recorded(UPDATE_ATTRIBUTES, flow))
-
-
-def _elsewhere(runtime: Runtime, execute: Callable[[Statement], Any]) -> ElsewhereStored:
-    return ElsewhereStored(runtime.transactions.checkpoints, execute)
 
 
 def _delete(workflow_ids: Sequence[str], stored: ElsewhereStored, *, children: bool) -> Flow[None]:

@@ -16,7 +16,7 @@ from pyengine.errors import DBOSException
 from pyengine.flows.steps import StepStatus
 from pyengine.flows.transactions import run_transaction
 from pyengine.runs import WorkflowRun
-from pyengine.runtime.open_transaction import Transaction, current_transaction
+from pyengine.runtime.open_transaction import AnyTransaction, current_transaction
 from pyengine.runtime.transactions import Attempt
 
 P = ParamSpec("P")
@@ -32,11 +32,7 @@ def transaction(
     """See `DBOS.transaction`."""
     if callable(isolation_level):
         raise DBOSException("write @DBOS.transaction() with parentheses")
-    level = str(isolation_level).upper()
-    if level not in _ISOLATION_LEVELS:
-        raise DBOSException(
-            f"isolation_level is {isolation_level!r}: use one of {', '.join(_ISOLATION_LEVELS)}"
-        )
+    level = checked_level(isolation_level)
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         step_name = name or function.__qualname__
@@ -46,6 +42,20 @@ def transaction(
         return cast("Callable[P, R]", wrapper)
 
     return decorate
+
+
+def checked_level(isolation_level: object) -> str:
+    """An isolation level as SQL says it.
+
+    Raises:
+        DBOSException: There is no such level.
+    """
+    level = str(isolation_level).upper()
+    if level not in _ISOLATION_LEVELS:
+        raise DBOSException(
+            f"isolation_level is {isolation_level!r}: use one of {', '.join(_ISOLATION_LEVELS)}"
+        )
+    return level
 
 
 def _wrap(name: str, level: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -91,20 +101,22 @@ def _wrap_async(name: str, level: str, function: Callable[..., Any]) -> Callable
     return call
 
 
-def run_for_transaction(name: str) -> WorkflowRun | None:
-    """The run that a transactional step belongs to; None outside workflows.
+def run_for_transaction(name: str, *, is_plain_in_steps: bool = False) -> WorkflowRun | None:
+    """The run that a transactional step belongs to; None outside workflows, and if it `is_plain_in_steps` there too.
 
     Raises:
-        AssertionError: Called inside a step or another transaction.
+        AssertionError: Called inside another transaction, or a step.
     """
     scope = current_scope()
-    if scope is None:
+    if scope is None and not is_plain_in_steps:
         return None
     if current_transaction() is not None:
         raise AssertionError(
             f"transaction {name} was called inside another transaction: make it a plain function, which then "
             "shares the transaction"
         )
+    if scope is None or (scope.step is not None and is_plain_in_steps):
+        return None
     if scope.step is not None:
         raise AssertionError(
             f"transaction {name} was called inside a step: call it from the workflow's body"
@@ -126,7 +138,7 @@ def _warn_once_in_loop(name: str, warned: list[bool]) -> None:
     )
 
 
-def require_transaction(what: str) -> Transaction:
+def require_transaction(what: str) -> AnyTransaction:
     """The transaction whose function the calling code belongs to.
 
     Raises:
@@ -135,6 +147,6 @@ def require_transaction(what: str) -> Transaction:
     found = current_transaction()
     if found is None:
         raise AssertionError(
-            f"{what} is only there inside a function decorated with @DBOS.transaction()"
+            f"{what} is only there inside a function decorated with @DBOS.transaction(), or a datasource's"
         )
     return found

@@ -226,7 +226,7 @@ class _LoopPool:
     def finish(self, idle_since: float) -> None:
         """Close the idle connections that nobody used since then (monotonic seconds), without awaiting."""
         while self.idle and self.idle[0][0] <= idle_since:
-            _finish(self.idle.popleft()[1])
+            finish(self.idle.popleft()[1])
 
 
 class LoopConnections:
@@ -285,7 +285,7 @@ class LoopConnections:
         now = time.monotonic()
         is_idle = connection.info.transaction_status == pq.TransactionStatus.IDLE
         if self._is_closed or not is_idle:
-            _finish(connection)
+            finish(connection)
         else:
             pool.idle.append((now, connection))
         pool.finish(now - _MAX_IDLE_SECONDS)
@@ -302,7 +302,7 @@ class LoopConnections:
             return self._pools.setdefault(loop, _LoopPool(self._options.size))
 
 
-def _finish(connection: AsyncStepConnection) -> None:
+def finish(connection: psycopg.AsyncConnection[Any]) -> None:
     """Close a connection without its loop, which may have ended: closing sends a farewell and waits for nothing."""
     closing = connection.close()
     try:

@@ -1,7 +1,6 @@
 """Changing the course of workflows: cancel, resume, delete, fork, rewind, attributes.
 
-A separate application database has checkpoints of its own. They follow what is done here: `execute` runs a statement
-there and is None when there is no such database.
+Databases of the application other than the engine's have checkpoints of their own. They follow what is done here.
 """
 
 from __future__ import annotations
@@ -23,15 +22,19 @@ _FORKS = uuid.UUID("5a0c6f0e-9c53-4d5f-8f0a-6c1d1f4b7f10")
 
 @dataclass(frozen=True, slots=True)
 class ElsewhereStored:
-    """The application's own database, if it is not the engine's: its statements, and what runs one."""
+    """The checkpoints that are in other databases than the engine's, each with what runs a statement there."""
 
-    checkpoints: Checkpoints
-    execute: Callable[[Statement], Any]
+    places: Sequence[tuple[Checkpoints, Callable[[Statement], Any]]]
 
-    def run(self, statement: Statement) -> Flow[None]:
-        """Run a statement, if there is such a database."""
-        if self.checkpoints.is_separate:
-            yield Invoke(self.execute, (statement,))
+    def forget(self, workflow_ids: Sequence[str], from_step: int) -> Flow[None]:
+        """Remove those of workflows, from a step on."""
+        for checkpoints, execute in self.places:
+            yield Invoke(execute, (checkpoints.forget(workflow_ids, from_step),))
+
+    def copy(self, source: WorkflowOrigin, target_id: str, before_step: int) -> Flow[None]:
+        """Give a fork those of its original before a step."""
+        for checkpoints, execute in self.places:
+            yield Invoke(execute, (checkpoints.copy(source, target_id, before_step),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +88,13 @@ def delete(
     removed: list[str] = yield steering_calls.delete_workflows(
         workflow_ids=workflow_ids, delete_children=delete_children
     )
-    yield from elsewhere.run(elsewhere.checkpoints.forget([*workflow_ids, *removed], 0))
+    yield from elsewhere.forget([*workflow_ids, *removed], 0)
     return removed
 
 
 def fork(request: Fork, elsewhere: ElsewhereStored) -> Flow[str]:
     """Fork a workflow: the new id. The same request repeated finds its fork."""
-    if elsewhere.checkpoints.is_separate:
+    if elsewhere.places:
         yield from _copy_elsewhere(request, elsewhere)
     children = request.replacement_children
     ids: list[str] = yield steering_calls.fork_workflow(
@@ -115,10 +118,8 @@ def _copy_elsewhere(request: Fork, elsewhere: ElsewhereStored) -> Flow[None]:
     )
     known = {row.workflow_id: row for row in rows}
     if request.workflow_id in known and request.new_workflow_id not in known:
-        yield from elsewhere.run(
-            elsewhere.checkpoints.copy(
-                known[request.workflow_id], request.new_workflow_id, request.start_step
-            )
+        yield from elsewhere.copy(
+            known[request.workflow_id], request.new_workflow_id, request.start_step
         )
 
 
@@ -137,10 +138,10 @@ def rewind(
     partition_key: str | None = None,
 ) -> Flow[None]:
     """Rewind a workflow that has ended. Its checkpoints elsewhere go first: it runs as soon as it is rewound."""
-    if elsewhere.checkpoints.is_separate:
+    if elsewhere.places:
         rows: list[WorkflowRow] = yield calls.find_workflows(workflow_ids=[workflow_id])
         if rows and rows[0].finished_at is not None:
-            yield from elsewhere.run(elsewhere.checkpoints.forget([workflow_id], start_step))
+            yield from elsewhere.forget([workflow_id], start_step)
     yield steering_calls.rewind_workflow(
         workflow_id=workflow_id,
         start_step=start_step,

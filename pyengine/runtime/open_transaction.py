@@ -65,6 +65,41 @@ class Transaction:
         return output if self._session is None else _integration().plain_names(output)
 
 
+class SessionTransaction:
+    """What the function of a datasource's step reaches: the session that the datasource opened.
+
+    Args:
+        owner: The datasource.
+        session: The session; of a coroutine function an AsyncSession.
+        connection: The driver's connection under it.
+    """
+
+    def __init__(self, owner: object, session: Any, connection: Any) -> None:
+        self.owner = owner
+        self.session = session
+        self.connection = connection
+        self.is_guarded = False
+        self._begun = session.get_transaction()
+
+    @property
+    def is_undone(self) -> bool:
+        """Whether the transaction has been rolled back."""
+        return self.session.get_transaction() is not self._begun or not self._begun.is_active
+
+    def refuse_commit(self, session: Any) -> None:
+        """Called by the session before it commits: the user's function may only release savepoints."""
+        if self.is_guarded and not session.in_nested_transaction():
+            raise refuse("session.commit()")
+
+    def finish(self, output: Any) -> Any:
+        """As `Transaction.finish`."""
+        if self.session.get_transaction() is not self._begun:
+            raise refuse("session.rollback() or session.close()")
+        if self.connection.info.transaction_status == _IDLE:
+            raise refuse("COMMIT or ROLLBACK, as a statement,")
+        return _integration().plain_names(output)
+
+
 def _integration() -> Any:
     try:
         return importlib.import_module(_INTEGRATION)
@@ -77,23 +112,25 @@ def _integration() -> Any:
         ) from None
 
 
-_current: ContextVar[Transaction | None] = ContextVar("pyengine_transaction", default=None)
+AnyTransaction = Transaction | SessionTransaction
+
+_current: ContextVar[AnyTransaction | None] = ContextVar("pyengine_transaction", default=None)
 
 
-def current_transaction() -> Transaction | None:
+def current_transaction() -> AnyTransaction | None:
     """The transaction whose function the calling code belongs to."""
     return _current.get()
 
 
 @contextmanager
 def running(
-    transaction: Transaction, connection: StepConnection | AsyncStepConnection
+    transaction: AnyTransaction, guarded: StepConnection | AsyncStepConnection | SessionTransaction
 ) -> Iterator[None]:
     """The user's function runs: it finds the transaction and can't end it."""
     token = _current.set(transaction)
-    connection.is_guarded = True
+    guarded.is_guarded = True
     try:
         yield
     finally:
-        connection.is_guarded = False
+        guarded.is_guarded = False
         _current.reset(token)

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 from psycopg import AsyncRawCursor, RawCursor, pq
+from psycopg.rows import tuple_row
 
 from pyengine.attempts import (
     PLAIN_JSON,
@@ -37,6 +38,7 @@ from pyengine.runs import Recorded, WorkflowRun
 from pyengine.runtime.gateway import Gateway
 from pyengine.runtime.open_transaction import Transaction, running
 from pyengine.runtime.retries import Retries
+from pyengine.serialization import Codec
 from pyengine.sqlstates import retry_policy_of
 
 
@@ -92,6 +94,7 @@ class Attempt:
         step_id: The step's number.
         isolation_level: As SQL says it.
         function: The user's function; it is given what the driver gives.
+        codec: Writes and reads the checkpoints of a separate database; the run's by default.
     """
 
     database: Transactions
@@ -101,6 +104,7 @@ class Attempt:
     isolation_level: str
     function: Callable[..., Any]
     retries: Retries = field(default_factory=Retries)
+    codec: Codec | None = None
 
     def once(self, *arguments: Any) -> Ending:
         """Run the function in one transaction.
@@ -109,13 +113,12 @@ class Attempt:
             DBOSBaseException: The run lost its lease, or its workflow was cancelled.
         """
         threads = self.database.threads
-        if self.database.checkpoints.is_separate and not self.run.origins:
-            self.run.origins = _origins_of(self.database.gateway.run(self._find_origin()))
+        self.know_origins()
         try:
             with threads.use() as connection:
                 ending = self._transact(connection, arguments)
         except psycopg.OperationalError as error:
-            return self._unreachable(error)
+            return unreachable(error, self.retries)
         if connection.closed:
             threads.drop_broken()
         return ending
@@ -123,15 +126,12 @@ class Attempt:
     async def once_async(self, *arguments: Any) -> Ending:
         """As `once`, on the running loop; the function returns an awaitable."""
         loops = self.database.loops
-        if self.database.checkpoints.is_separate and not self.run.origins:
-            self.run.origins = _origins_of(
-                await self.database.gateway.run_async(self._find_origin())
-            )
+        await self.know_origins_async()
         try:
             async with loops.use() as connection:
                 ending = await self._transact_async(connection, arguments)
         except psycopg.OperationalError as error:
-            return self._unreachable(error)
+            return unreachable(error, self.retries)
         if connection.closed:
             loops.drop_broken()
         return ending
@@ -140,13 +140,9 @@ class Attempt:
         transaction = Transaction(connection)
         is_storing = False
         try:
-            if self.database.checkpoints.is_separate:
-                find = self.database.checkpoints.find(
-                    self.run.workflow_id, self.step_id, self.run.origins
-                )
-                row = RawCursor(connection).execute(find.query, find.values).fetchone()
-                if row is not None:
-                    return self._found(row)
+            earlier = self.find_earlier(connection)
+            if earlier is not None:
+                return earlier
             connection.execute(self._begin().encode(), prepare=False)
             began = time.perf_counter()
             with running(transaction, connection):
@@ -156,13 +152,14 @@ class Attempt:
             if not transaction.is_used:
                 return Unrecorded(output)
             output = transaction.finish(output)
-            checkpoint = self._checkpoint(output, began)
+            checkpoint = self.checkpoint(output, began)
             is_storing = True
-            self._store(connection, transaction.open_session, checkpoint)
+            self.store(connection, checkpoint)
+            (transaction.open_session or connection).commit()
         except Exception as error:
-            return self._ending(error, connection, is_storing=is_storing)
+            return ending_of(error, self.retries, connection, is_storing=is_storing)
         else:
-            return self._stored(output)
+            return self.stored(output)
         finally:
             _end(connection, transaction.open_session)
 
@@ -172,14 +169,9 @@ class Attempt:
         transaction = Transaction(connection)
         is_storing = False
         try:
-            if self.database.checkpoints.is_separate:
-                find = self.database.checkpoints.find(
-                    self.run.workflow_id, self.step_id, self.run.origins
-                )
-                cursor = await AsyncRawCursor(connection).execute(find.query, find.values)
-                row = await cursor.fetchone()
-                if row is not None:
-                    return self._found(row)
+            earlier = await self.find_earlier_async(connection)
+            if earlier is not None:
+                return earlier
             await connection.execute(self._begin().encode(), prepare=False)
             began = time.perf_counter()
             with running(transaction, connection):
@@ -189,13 +181,14 @@ class Attempt:
             if not transaction.is_used:
                 return Unrecorded(output)
             output = transaction.finish(output)
-            checkpoint = self._checkpoint(output, began)
+            checkpoint = self.checkpoint(output, began)
             is_storing = True
-            await self._store_async(connection, transaction.open_session, checkpoint)
+            await self.store_async(connection, checkpoint)
+            await (transaction.open_session or connection).commit()
         except Exception as error:
-            return self._ending(error, connection, is_storing=is_storing)
+            return ending_of(error, self.retries, connection, is_storing=is_storing)
         else:
-            return self._stored(output)
+            return self.stored(output)
         finally:
             await _end_async(connection, transaction.open_session)
 
@@ -208,8 +201,41 @@ class Attempt:
         milliseconds = max(int(timeout * 1000), 1)
         return f"{begin}; set local idle_in_transaction_session_timeout = {milliseconds}"
 
-    def _checkpoint(self, output: Any, began: float) -> Statement:
-        codec = self.run.codec
+    def know_origins(self) -> None:
+        """Ask by what the workflow knows its checkpoints in a separate database, once in a run."""
+        if self.database.checkpoints.is_separate and not self.run.origins:
+            self.run.origins = _origins_of(self.database.gateway.run(self._find_origin()))
+
+    async def know_origins_async(self) -> None:
+        """As `know_origins`."""
+        if self.database.checkpoints.is_separate and not self.run.origins:
+            self.run.origins = _origins_of(
+                await self.database.gateway.run_async(self._find_origin())
+            )
+
+    def find_earlier(self, connection: psycopg.Connection[Any]) -> Ending | None:
+        """How an earlier attempt ended whose checkpoint is in a separate database, if there was one."""
+        if not self.database.checkpoints.is_separate:
+            return None
+        find = self.database.checkpoints.find(self.run.workflow_id, self.step_id, self.run.origins)
+        cursor = RawCursor(connection, row_factory=tuple_row)
+        return self._earlier(cursor.execute(find.query, find.values).fetchone())
+
+    async def find_earlier_async(self, connection: psycopg.AsyncConnection[Any]) -> Ending | None:
+        """As `find_earlier`."""
+        if not self.database.checkpoints.is_separate:
+            return None
+        find = self.database.checkpoints.find(self.run.workflow_id, self.step_id, self.run.origins)
+        cursor = AsyncRawCursor(connection, row_factory=tuple_row)
+        return self._earlier(await (await cursor.execute(find.query, find.values)).fetchone())
+
+    def checkpoint(self, output: Any, began: float) -> Statement:
+        """The statement that stores the output; the function began at `began` (seconds of `perf_counter`).
+
+        Raises:
+            DBOSSerializationError: The output can't be stored.
+        """
+        codec = self._codec()
         is_encoded = isinstance(output, Encoded)
         return self.database.checkpoints.record(
             workflow_id=self.run.workflow_id,
@@ -222,19 +248,23 @@ class Attempt:
             elapsed_ms=(time.perf_counter() - began) * 1000,
         )
 
-    def _store(self, connection: StepConnection, session: Any, checkpoint: Statement) -> None:
+    def store(self, connection: psycopg.Connection[Any], checkpoint: Statement) -> None:
+        """Store the checkpoint in the running transaction, and make sure that the run still owns its workflow."""
         RawCursor(connection).execute(checkpoint.query, checkpoint.values)
         if self.database.checkpoints.is_separate:
             self.database.gateway.run(self._lease_check())
-        (session or connection).commit()
 
-    async def _store_async(
-        self, connection: AsyncStepConnection, session: Any, checkpoint: Statement
+    async def store_async(
+        self, connection: psycopg.AsyncConnection[Any], checkpoint: Statement
     ) -> None:
+        """As `store`."""
         await AsyncRawCursor(connection).execute(checkpoint.query, checkpoint.values)
         if self.database.checkpoints.is_separate:
             await self.database.gateway.run_async(self._lease_check())
-        await (session or connection).commit()
+
+    def stored(self, output: Any) -> Ending:
+        """How the attempt ended, once it is committed."""
+        return Unrecorded(output) if self.database.checkpoints.is_separate else Committed(output)
 
     def _find_origin(self) -> calls.Call[WorkflowOrigin]:
         return calls.find_origins(workflow_ids=[self.run.workflow_id])
@@ -242,49 +272,62 @@ class Attempt:
     def _lease_check(self) -> calls.Call[None]:
         return calls.check_lease(workflow_id=self.run.workflow_id, lease_token=self.run.lease_token)
 
-    def _stored(self, output: Any) -> Ending:
-        return Unrecorded(output) if self.database.checkpoints.is_separate else Committed(output)
+    def _codec(self) -> Codec:
+        is_separate = self.database.checkpoints.is_separate
+        return self.codec if self.codec is not None and is_separate else self.run.codec
 
-    def _found(self, row: Sequence[Any]) -> Found:
+    def _earlier(self, row: Sequence[Any] | None) -> Ending | None:
+        if row is None:
+            return None
         name, serialization, output = row
         if name != self.name:
             raise DBOSUnexpectedStepError(self.run.workflow_id, self.step_id, self.name, name)
+        if self.codec is not None:
+            return Unrecorded(self.codec.decode(output, serialization))
         return Found(Recorded(name, None, serialization, output, None))
 
-    def _unreachable(self, error: psycopg.OperationalError) -> Ending:
-        pause = self.retries.pause_after(error)
-        return Failed(error) if pause is None else Repeat(pause)
 
-    def _ending(
-        self,
-        error: Exception,
-        connection: StepConnection | AsyncStepConnection,
-        *,
-        is_storing: bool,
-    ) -> Ending:
-        """Judge an error before the transaction is rolled back.
+def unreachable(error: psycopg.OperationalError, retries: Retries) -> Ending:
+    """How an attempt ended that got no connection."""
+    pause = retries.pause_after(error)
+    return Failed(error) if pause is None else Repeat(pause)
 
-        The user's own errors are the step's outcome. What the database does to a transaction is not, but only
-        if it was this transaction: an error of another database is the user's to handle.
-        """
-        cause = database_error(error)
-        is_lost = connection.closed
-        if cause is None:
-            return Failed(error)
-        translated = translate(cause)
-        if is_storing and translated is not cause:
-            if not isinstance(translated, Exception):
-                raise translated from None
-            return Failed(translated)
-        if is_storing and is_step_conflict(cause):
-            return Taken()
-        policy = retry_policy_of(cause)
-        is_ours = is_lost or connection.info.transaction_status == pq.TransactionStatus.INERROR
-        if is_storing and (is_lost or policy != "fatal"):
-            return Repeat(self.retries.pause_after(cause) or 0.0, in_doubt=is_lost)
-        if not is_storing and is_ours and policy in ("outage", "conflict"):
-            return Repeat(self.retries.pause_after(cause) or 0.0)
+
+def ending_of(
+    error: Exception,
+    retries: Retries,
+    connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any],
+    *,
+    is_storing: bool,
+    is_undone: bool = False,
+) -> Ending:
+    """Judge an error before the transaction is rolled back, or, if `is_undone`, after that.
+
+    The user's own errors are the step's outcome. What the database does to a transaction is not, but only
+    if it was this transaction: an error of another database is the user's to handle.
+
+    Raises:
+        DBOSBaseException: The run lost its lease, or its workflow was cancelled.
+    """
+    cause = database_error(error)
+    is_lost = connection.closed
+    if cause is None:
         return Failed(error)
+    translated = translate(cause)
+    if is_storing and translated is not cause:
+        if not isinstance(translated, Exception):
+            raise translated from None
+        return Failed(translated)
+    if is_storing and is_step_conflict(cause):
+        return Taken()
+    policy = retry_policy_of(cause)
+    is_broken = connection.info.transaction_status == pq.TransactionStatus.INERROR
+    is_ours = is_lost or is_undone or is_broken
+    if is_storing and (is_lost or policy != "fatal"):
+        return Repeat(retries.pause_after(cause) or 0.0, in_doubt=is_lost)
+    if not is_storing and is_ours and policy in ("outage", "conflict"):
+        return Repeat(retries.pause_after(cause) or 0.0)
+    return Failed(error)
 
 
 def _origins_of(rows: Sequence[WorkflowOrigin]) -> Sequence[str]:

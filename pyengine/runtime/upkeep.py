@@ -28,7 +28,7 @@ class Upkeep:
     def __init__(self, gateway: Gateway, runs: LocalRuns) -> None:
         self._gateway = gateway
         self._runs = runs
-        self.also: Callable[[], None] | None = None  # to be done after each tick, without waiting
+        self.also: list[Callable[[], None]] = []  # to be done after each tick, without waiting
 
     def after(self, tick: TickResult, executor_id: int) -> None:
         """Do the chores if there are any, and give back runs that are stored as running here and do not."""
@@ -36,8 +36,8 @@ class Upkeep:
             self._do_chores()
         if tick.running_workflows is not None and tick.running_workflows > len(self._runs):
             self._give_back_strays(executor_id)
-        if self.also is not None:
-            self.also()
+        for chore in self.also:
+            chore()
 
     def _do_chores(self) -> None:
         until = time.monotonic() + CHORES_SECONDS

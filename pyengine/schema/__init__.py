@@ -1,7 +1,7 @@
 """Install, upgrade, check and reset the engine's schema in a database."""
 
 from pyengine.schema.access import EngineRole
-from pyengine.schema.application import prepare_application
+from pyengine.schema.application import grant_application, prepare_application
 from pyengine.schema.migrate import Report, migrate, pending, verify
 from pyengine.schema.reset import reset
 from pyengine.schema.sources import check_schema_name, load, rename_schema, sql_root
@@ -10,6 +10,7 @@ __all__ = [
     "EngineRole",
     "Report",
     "check_schema_name",
+    "grant_application",
     "load",
     "migrate",
     "pending",

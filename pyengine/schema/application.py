@@ -51,10 +51,39 @@ def prepare_application(
                 conn.execute(rename_schema(file.read_text(encoding="utf-8"), schema).encode())
     except psycopg.errors.InsufficientPrivilege:
         raise DBOSInitializationError(
-            f"the role of application_database_url may not create {schema}.{_TABLE}: launch once as a role that may, "
+            f"the login may not create {schema}.{_TABLE} in the application database: launch once as a role that may, "
             f"then grant it usage on the schema, and select, insert, update and delete on its tables"
         ) from None
     return bool(files)
+
+
+def grant_application(
+    conn: psycopg.Connection[Any], role: str, *, schema: str = "pyengine"
+) -> None:
+    """Let a role store checkpoints in an application database.
+
+    Args:
+        conn: A connection as the owner of the tables, in autocommit mode.
+        role: An existing role.
+        schema: The schema of the tables.
+
+    Raises:
+        DBOSInitializationError: There is no such role.
+    """
+    names = {"schema": sql.Identifier(schema), "role": sql.Identifier(role)}
+    tables = sql.SQL(", ").join(sql.Identifier(schema, table) for table in _TABLES)
+    try:
+        with conn.transaction():
+            conn.execute(sql.SQL("grant usage on schema {schema} to {role}").format(**names))
+            conn.execute(
+                sql.SQL("grant select, insert, update, delete on {tables} to {role}").format(
+                    tables=tables, **names
+                )
+            )
+    except psycopg.errors.UndefinedObject:
+        raise DBOSInitializationError(
+            f"application_role is {role!r}: there is no such role, create it first"
+        ) from None
 
 
 def _level(conn: psycopg.Connection[Any], schema: str) -> int:

@@ -23,6 +23,7 @@ from tests.fix_server import server_directory
 README = Path(pyengine.__file__).parents[1] / "README.md"
 LINES = README.read_text(encoding="utf-8").splitlines()
 FIRST, FASTAPI, TESTING = "The first program", "FastAPI", "Testing your workflows"
+DATASOURCES = "Datasources"
 NOT_THERE = "Not there yet:"
 
 
@@ -103,6 +104,14 @@ def test_the_first_program_runs_as_pasted(
     assert output.splitlines() == expected_output(FIRST)
 
 
+def test_the_datasource_example_runs_as_pasted(
+    sql: psycopg.Connection[Any], engine_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "shop.py").write_text(program(DATASOURCES))
+    output = run(["shop.py"], tmp_path, PYENGINE_DATABASE_URL=engine_url)
+    assert output.splitlines() == expected_output(DATASOURCES)
+
+
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A directory for an embedded server."""
@@ -122,7 +131,7 @@ def test_the_first_program_needs_no_database(home: Path, tmp_path: Path) -> None
 def test_the_examples_print_what_they_say(
     sql: psycopg.Connection[Any], engine_url: str, tmp_path: Path
 ) -> None:
-    titles = [title for title in PYTHON if title not in (FIRST, FASTAPI, TESTING)]
+    titles = [title for title in PYTHON if title not in (FIRST, FASTAPI, TESTING, DATASOURCES)]
     launched = "from readme_first import DBOS, greet\n"
     (tmp_path / "readme_first.py").write_text(program(FIRST))
     text = program(*titles).splitlines(keepends=True)

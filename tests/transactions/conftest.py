@@ -5,7 +5,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql as query
 
+from pyengine import embedded
 from tests.transactions.proxy import CommitProxy
 
 Sql = psycopg.Connection[Any]
@@ -50,3 +52,23 @@ def run_again(sql: Sql) -> Callable[[str], None]:
 def proxy(engine_url: str) -> Iterator[CommitProxy]:
     with CommitProxy(engine_url) as running:
         yield running
+
+
+@pytest.fixture
+def shop_url(server: embedded.Server, engine_url: str) -> Iterator[str]:
+    """The URL of an empty database on the same server."""
+    name = str(psycopg.conninfo.conninfo_to_dict(engine_url)["dbname"]) + "_shop"
+    database = query.Identifier(name)
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute(query.SQL("create database {}").format(database))
+        yield server.url(name)
+        connection.execute(query.SQL("drop database {} with (force)").format(database))
+
+
+@pytest.fixture
+def shop(shop_url: str, sql: Sql) -> Iterator[Sql]:
+    with psycopg.connect(shop_url, autocommit=True) as connection:
+        connection.execute(
+            "create table orders (id bigint generated always as identity, item text)"
+        )
+        yield connection

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql as query
 
-from pyengine import DBOS, SetWorkflowID, embedded, error, schema
+from pyengine import DBOS, SetWorkflowID, error, schema
 from pyengine.current import get_runtime
 from pyengine.runtime import sweep as sweep_module
 from pyengine.runtime.sweep import Sweep
@@ -26,26 +25,6 @@ calls: list[str] = []
 @pytest.fixture(autouse=True)
 def _no_calls() -> None:
     calls.clear()
-
-
-@pytest.fixture
-def shop_url(server: embedded.Server, engine_url: str) -> Iterator[str]:
-    """The URL of an empty database on the same server."""
-    name = str(psycopg.conninfo.conninfo_to_dict(engine_url)["dbname"]) + "_shop"
-    database = query.Identifier(name)
-    with psycopg.connect(server.dsn(), autocommit=True) as connection:
-        connection.execute(query.SQL("create database {}").format(database))
-        yield server.url(name)
-        connection.execute(query.SQL("drop database {} with (force)").format(database))
-
-
-@pytest.fixture
-def shop(shop_url: str, sql: Sql) -> Iterator[Sql]:
-    with psycopg.connect(shop_url, autocommit=True) as connection:
-        connection.execute(
-            "create table orders (id bigint generated always as identity, item text)"
-        )
-        yield connection
 
 
 @pytest.fixture
