@@ -154,8 +154,7 @@ class Attempt:
             output = transaction.finish(output)
             checkpoint = self.checkpoint(output, began)
             is_storing = True
-            self.store(connection, checkpoint)
-            (transaction.open_session or connection).commit()
+            self._store(connection, transaction.open_session, checkpoint)
         except Exception as error:
             return ending_of(error, self.retries, connection, is_storing=is_storing)
         else:
@@ -183,8 +182,7 @@ class Attempt:
             output = transaction.finish(output)
             checkpoint = self.checkpoint(output, began)
             is_storing = True
-            await self.store_async(connection, checkpoint)
-            await (transaction.open_session or connection).commit()
+            await self._store_async(connection, transaction.open_session, checkpoint)
         except Exception as error:
             return ending_of(error, self.retries, connection, is_storing=is_storing)
         else:
@@ -261,6 +259,16 @@ class Attempt:
         await AsyncRawCursor(connection).execute(checkpoint.query, checkpoint.values)
         if self.database.checkpoints.is_separate:
             await self.database.gateway.run_async(self._lease_check())
+
+    def _store(self, connection: StepConnection, session: Any, checkpoint: Statement) -> None:
+        self.store(connection, checkpoint)
+        (session or connection).commit()
+
+    async def _store_async(
+        self, connection: AsyncStepConnection, session: Any, checkpoint: Statement
+    ) -> None:
+        await self.store_async(connection, checkpoint)
+        await (session or connection).commit()
 
     def stored(self, output: Any) -> Ending:
         """How the attempt ended, once it is committed."""
