@@ -145,6 +145,22 @@ def test_a_filter_reads_a_small_part_of_the_history(history: Connection, call: s
     assert read < size / 2, f"{read} blocks read of a table with {size}"
 
 
+@pytest.mark.parametrize("history", [40_000], indirect=True)
+def test_the_search_for_what_is_old_begins_at_its_end(history: Connection) -> None:
+    """What many workflows have, and only old ones, is slow to find unless it is said until when they were created."""
+    ((until,),) = history.execute(
+        "select max(created_at) from pyengine.workflows where application_version = '2'"
+    ).fetchall()
+    call = newest(f"application_versions => '{{2}}', created_to => '{until.isoformat()}'")
+    assert len(history.execute(call.encode()).fetchall()) == 100
+
+    ((plan,),) = history.execute(
+        f"explain (analyze, buffers, format json) {call}".encode()
+    ).fetchall()
+
+    assert plan[0]["Plan"]["Shared Hit Blocks"] + plan[0]["Plan"]["Shared Read Blocks"] < 100
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("history", [1_000_000], indirect=True)
 @pytest.mark.parametrize("call", CALLS)
