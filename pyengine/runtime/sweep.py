@@ -36,12 +36,11 @@ class Sweep:
         self._transactions = transactions
         self._submit = submit
         self._next_at = time.monotonic() + LOOK_SECONDS
-        self._is_busy = False
 
     def after_tick(self) -> None:
         """Do the next batch in a thread of its own if it is time: a heartbeat does not wait for this database."""
-        if not self._is_busy and time.monotonic() >= self._next_at:
-            self._is_busy = True
+        if time.monotonic() >= self._next_at:
+            self._next_at = time.monotonic() + LOOK_SECONDS
             self._submit(self._work)
 
     def _work(self) -> None:
@@ -55,9 +54,7 @@ class Sweep:
                 "the checkpoints of removed workflows stay in the application's database for now (%s)",
                 type(error).__name__,
             )
-        finally:
-            self._next_at = time.monotonic() + pause
-            self._is_busy = False
+        self._next_at = time.monotonic() + pause
 
     def next_batch(self) -> bool:
         """Remove what is left over of up to `BATCH_LIMIT` workflows; whether the round goes on behind them."""
