@@ -87,11 +87,14 @@ def _transactions(settings: Settings, engine: Engine, system_url: str) -> Transa
 
 @contextmanager
 def readable_errors() -> Iterator[None]:
-    """A database that can't be reached is an error that says so, and shows no password."""
+    """A database that can't be reached is an error that says so and why: libpq's reasons hold no password."""
     try:
         yield
     except psycopg.OperationalError as error:
-        # libpq names the host, the port, the user and the database, and never the password.
+        # Lines that begin with a tab are questions of libpq's to the reader.
+        lines = [line for line in str(error).splitlines() if line.strip() and line[0] != "\t"]
+        reason = "; ".join(map(str.strip, lines))
         raise DBOSInitializationError(
-            f"the database can't be reached: {str(error).strip()}. Check system_database_url (or PYENGINE_DATABASE_URL)"
+            f"the database can't be reached: {reason}. Check its URL: system_database_url, PYENGINE_DATABASE_URL "
+            "or --database-url"
         ) from None

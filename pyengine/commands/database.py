@@ -12,6 +12,7 @@ import click
 import psycopg
 
 from pyengine import config, embedded, urls
+from pyengine.assembly import readable_errors
 from pyengine.database import calls
 from pyengine.database.calls import Call
 from pyengine.database.session import Session
@@ -42,14 +43,15 @@ class Target:
     bindir: Path | None
 
     def connect(self) -> psycopg.Connection[Any]:
-        """Open a connection, in autocommit mode."""
-        return psycopg.connect(
-            self.dsn,
-            autocommit=True,
-            prepare_threshold=None,
-            connect_timeout=_CONNECT_SECONDS,
-            application_name=_NAME,
-        )
+        """Open a connection, in autocommit mode; raises DBOSInitializationError."""
+        with readable_errors():
+            return psycopg.connect(
+                self.dsn,
+                autocommit=True,
+                prepare_threshold=None,
+                connect_timeout=_CONNECT_SECONDS,
+                application_name=_NAME,
+            )
 
 
 class Engine:

@@ -47,3 +47,14 @@ def test_an_unknown_command_is_named(run: Run) -> None:
 )
 def test_a_duration_has_two_digits_or_two_units(seconds: float, told: str) -> None:
     assert printing.duration(seconds) == told
+
+
+def test_a_database_that_is_not_there_is_named_without_its_password(run: Run) -> None:
+    done = run("workflow", "list", "--database-url", "postgresql://me:hush@127.0.0.1:1/none")
+
+    assert "can't be reached: " in done.err
+    assert "refused" in done.err
+    assert "--database-url" in done.err
+    assert done.err.count("\n") == 1
+    assert "hush" not in done.err
+    assert done.status == 1

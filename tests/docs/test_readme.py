@@ -86,6 +86,11 @@ def paragraph(beginning: str) -> str:
     return " ".join(LINES[begin : LINES.index("", begin)])
 
 
+def anchor(heading: str) -> str:
+    """What a link to a heading says behind its `#`."""
+    return re.sub(r"[^\w -]", "", heading.lstrip("# ")).lower().replace(" ", "-")
+
+
 def command_paths(parent: str, commands: Iterable[click.Command]) -> Iterator[str]:
     """The commands as they are typed."""
     for command in commands:
@@ -220,13 +225,15 @@ def test_what_is_not_there_yet_is_not_there() -> None:
     assert there == [], "say in README.md how they work"
 
 
+def test_the_contents_name_every_section() -> None:
+    text = "\n".join(LINES)
+    contents = re.findall(r"\]\(#([^)]+)\)", text[: text.index("\n## ")])
+    assert {anchor(line) for line in LINES if line.startswith("## ")} <= set(contents)
+
+
 def test_every_link_leads_somewhere() -> None:
     text = "\n".join(LINES)
-    anchors = {
-        re.sub(r"[^\w -]", "", line.lstrip("# ")).lower().replace(" ", "-")
-        for line in LINES
-        if line.startswith("#")
-    }
+    anchors = {anchor(line) for line in LINES if line.startswith("#")}
     for link in re.findall(r"\]\(([^)]+)\)", text):
         assert (
             link.removeprefix("#") in anchors or (README.parent / link.partition("#")[0]).exists()
