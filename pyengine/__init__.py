@@ -7,6 +7,7 @@ from pyengine.config import DBOSConfig
 from pyengine.context import (
     DuplicationPolicy,
     SetEnqueueOptions,
+    SetShardKey,
     SetWorkflowAttributes,
     SetWorkflowID,
     SetWorkflowTimeout,
@@ -58,6 +59,7 @@ __all__ = [
     "SendMessage",
     "Serializer",
     "SetEnqueueOptions",
+    "SetShardKey",
     "SetWorkflowAttributes",
     "SetWorkflowID",
     "SetWorkflowTimeout",

@@ -65,6 +65,7 @@ class Options:
     timeout_ms: float | None = None  # 0 is none, and not the parent's deadline either
     attributes: str | None = None
     has_context: bool = False
+    shard_key: str | None = None
 
 
 _NO_OPTIONS = Options()
@@ -282,6 +283,27 @@ class SetWorkflowAttributes(OptionsBlock):
 
     def _change(self, options: Options) -> Options:
         return replace(options, attributes=self._attributes)
+
+
+class SetShardKey(OptionsBlock):
+    """Name the shard of workflows that are started in the block. There is one shard: the key goes to their handles.
+
+    Args:
+        shard_key: The key, not blank.
+
+    Raises:
+        DBOSException: It is not text, or blank.
+    """
+
+    def __init__(self, shard_key: str) -> None:
+        super().__init__()
+        given: object = shard_key
+        if not isinstance(given, str) or not given.strip():
+            raise DBOSException(f"shard_key is {given!r}: it must be a text that is not blank")
+        self._shard_key = shard_key
+
+    def _change(self, options: Options) -> Options:
+        return replace(options, shard_key=self._shard_key)
 
 
 def timeout_in_ms(name: str, seconds: float) -> float:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, ParamSpec, TypeVar, overload
 
 from pyengine import decorators, lifecycle
+from pyengine.alerts import Alerts
 from pyengine.authentication import Authentication
 from pyengine.bulk import Bulk
 from pyengine.config import DBOSConfig
-from pyengine.context import current_run, current_scope
+from pyengine.context import current_options, current_run, current_scope
 from pyengine.continuing import Continuing
 from pyengine.current import get_runtime, refuse_running_loop
 from pyengine.decorators import StepOptions, check_spec, registered_workflow, step_async, step_sync
@@ -114,8 +115,8 @@ class _Properties(type):
 
     @property
     def shard_key(cls) -> str | None:
-        """The shard key of the current workflow."""
-        return None
+        """The shard key of the surrounding `SetShardKey` block."""
+        return current_options().shard_key
 
     @property
     def application_version(cls) -> str:
@@ -129,6 +130,7 @@ class _Properties(type):
 
 
 class DBOS(
+    Alerts,
     Authentication,
     Bulk,
     Continuing,

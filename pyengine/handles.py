@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
+from pyengine.context import current_options
 from pyengine.execution import Runtime
 from pyengine.status import WorkflowStatus
 
@@ -81,7 +82,7 @@ class _AnyHandle:
     def __init__(self, runtime: Runtime, workflow_id: str, shard_key: str | None = None) -> None:
         self._runtime = runtime
         self._workflow_id = workflow_id
-        self._shard_key = shard_key
+        self._shard_key = current_options().shard_key if shard_key is None else shard_key
 
     @property
     def workflow_id(self) -> str:

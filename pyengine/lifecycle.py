@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import psycopg
 
+from pyengine import alerts, datasource_places, embedded, log
 from pyengine import config as configuration
-from pyengine import datasource_places, embedded, log
 from pyengine import schema as engine_schema
 from pyengine.assembly import assemble, readable_errors
 from pyengine.config import DBOSConfig, Settings
@@ -154,6 +154,7 @@ def destroy(timeout: float, *, destroy_registry: bool) -> None:
     _Process.queue_names = None
     if destroy_registry:
         datasource_places.forget()
+        alerts.forget()
         registry.clear()
         declared.clear()
 
