@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -230,6 +231,33 @@ class Run:
     def resume(self, workflow_id: str) -> None:
         """Resume a workflow."""
         self._rows("resume_workflow", "r", workflow_id=workflow_id)
+
+    def continue_as_new(self, request: Mapping[str, Any]) -> None:
+        """Claim the only waiting workflow, a call of `workflow_name`, and let it begin again as new after `step_id`."""
+        inputs = {"positionalArgs": request["positional_args"], "namedArgs": {}}
+        values = {
+            "name": request["workflow_name"],
+            "step_id": request["step_id"],
+            "inputs": json.dumps(inputs),
+            "token": str(uuid.uuid4()),
+        }
+        executor = self._connection.execute(
+            "select pyengine.register_executor(name => 'continuing', application_name => 'conformance', "
+            "application_version => '1', version_is_pinned => false, functions => array[%(name)s], "
+            "channel => 'continuing', lease_seconds => 30)",
+            values,
+        ).fetchone()
+        assert executor is not None
+        values["executor_id"] = executor[0]
+        continued = self._connection.execute(
+            "select pyengine.continue_workflow(workflow_id => c.workflow_id, lease_token => %(token)s, "
+            "step_id => %(step_id)s, serialization => 'portable_json', inputs => %(inputs)s) "
+            "from pyengine.claim_workflows(executor_id => %(executor_id)s, lease_token => %(token)s, "
+            "claim_limit => 1) c",
+            values,
+        ).fetchall()
+        assert len(continued) == 1, f"{len(continued)} workflows were claimed"
+        self._rows("leave_executor", "r", executor_id=executor[0])
 
     def pause(self, seconds: float) -> None:
         """Let time pass, in which something must not happen."""

@@ -78,7 +78,7 @@ class Client extends Engine {
 // One run of a workflow: what its function calls. Numbers are drawn in the order of the calls.
 class Run {
     constructor(worker, claim, token) {
-        Object.assign(this, { worker, engine: worker.engine, id: claim.workflow_id, token, lastStep: 0, history: new Map() });
+        Object.assign(this, { worker, engine: worker.engine, id: claim.workflow_id, token, lastStep: claim.base_step_id, history: new Map() });
         (claim.step_ids ?? []).forEach((step, n) => this.history.set(step, {
             name: claim.step_names[n], child: claim.step_children[n],
             output: JSON.parse(claim.step_outputs[n] ?? 'null'), error: JSON.parse(claim.step_errors[n] ?? 'null'),

@@ -192,7 +192,7 @@ append() {
 # run FUNCTION: run the claimed workflow, and record how it ended.
 run() {
     local kind=output value
-    STEP=0 RESULT=null ERROR=
+    STEP=$BASE RESULT=null ERROR=
     if "$1"; then value=$RESULT; else kind=error value=$ERROR; fi
     call "select a.refusal from pyengine.finish_workflows(requests => json_build_array(json_build_object(
             'workflow_id', :'id', 'lease_token', :'token', 'serialization', '$FORMAT', :'kind', :'value'::json))) a" \
@@ -232,14 +232,14 @@ serve() {
             heartbeat_seconds => $PYENGINE_LEASE_SECONDS / 4.0) t"
         [ "$ROWS" = t ] || register || continue
         TOKEN=$(cat /proc/sys/kernel/random/uuid)
-        db "select c.workflow_id, c.name, $(flat c.inputs) from pyengine.claim_workflows(
+        db "select c.workflow_id, c.name, c.base_step_id, $(flat c.inputs) from pyengine.claim_workflows(
             executor_id => $EXECUTOR, lease_token => :'token', claim_limit => 1) c" "token=$TOKEN" || continue
         if [ -z "$ROWS" ]; then
             sleep 0.1 & # in the background, so that SIGTERM need not wait for it
             wait $!
             continue
         fi
-        IFS=$SEPARATOR read -r ID name INPUTS <<<"$ROWS"
+        IFS=$SEPARATOR read -r ID name BASE INPUTS <<<"$ROWS"
         (
             trap - TERM EXIT
             "${RUN:-run}" "$name"
