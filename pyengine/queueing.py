@@ -104,6 +104,7 @@ class QueueControl:
         *,
         delay_seconds: float | None = None,
         delay_until_epoch_ms: int | None = None,
+        shard_key: str | None = None,
     ) -> None:
         """Change when a delayed workflow may run; one that is not delayed is left alone.
 
@@ -111,10 +112,12 @@ class QueueControl:
             workflow_id: Its id.
             delay_seconds: From now, in seconds.
             delay_until_epoch_ms: At this time, in milliseconds since 1970; exactly one of the two.
+            shard_key: Accepted for compatibility.
 
         Raises:
             DBOSException: Not exactly one was given, or the delay is negative.
         """
+        del shard_key
         runtime = get_runtime("DBOS.set_workflow_delay")
         runtime.run(_delay(workflow_id, delay_seconds, delay_until_epoch_ms))
 
@@ -125,8 +128,10 @@ class QueueControl:
         *,
         delay_seconds: float | None = None,
         delay_until_epoch_ms: int | None = None,
+        shard_key: str | None = None,
     ) -> None:
         """As `set_workflow_delay`."""
+        del shard_key
         runtime = get_runtime("DBOS.set_workflow_delay_async")
         await runtime.run_async(_delay(workflow_id, delay_seconds, delay_until_epoch_ms))
 
