@@ -9,7 +9,7 @@ import pytest
 from tests.chaos.campaign.faults import CAMPAIGNS
 from tests.chaos.campaign.runner import run
 
-SECONDS = {"zombies": 10.0, "half-open": 12.0, "failovers": 9.0, "server-kills": 9.0}
+SECONDS = {"zombies": 9.0, "half-open": 12.0, "failovers": 8.0, "server-kills": 8.0}
 
 
 @pytest.mark.campaign
@@ -18,7 +18,7 @@ SECONDS = {"zombies": 10.0, "half-open": 12.0, "failovers": 9.0, "server-kills":
 def test_every_promise_holds_under(name: str) -> None:
     seed = int(os.environ.get("SEED", "1"))
 
-    report = run(name, seed, SECONDS.get(name, 6.0))
+    report = run(name, seed, SECONDS.get(name, 5.0))
 
     print(report.line())
     assert report.violations == {}

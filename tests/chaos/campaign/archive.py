@@ -140,7 +140,10 @@ class Archive:
         self.session.execute(
             "create index if not exists steps_id on audit.steps (((new).workflow_id))"
         )
-        self.session.execute("analyze")
+        tables = (
+            "audit.log, audit.steps, audit.messages, audit.executors, led.effect, led.seen, led.op"
+        )
+        self.session.execute(f"analyze {tables}, pyengine.workflows, pyengine.steps".encode())
         for name, check in checks.items():
             rows = self.session.execute(f"{check} limit 20".encode()).fetchall()
             if rows:

@@ -131,6 +131,10 @@ CHECKS = {
             select from pyengine.steps r
             where r.workflow_id = s.workflow_id and r.step_id in (s.step_id - 1, s.step_id + 1)
                 and r.name in ('DBOS.recv', 'DBOS.getEvent'))""",
+    "F-34 what goes in comes out": """
+        select w.workflow_id, w.inputs, w.output from pyengine.workflows w
+        where w.name = 'echo' and w.status = 'SUCCESS'
+            and (w.inputs -> 'positionalArgs' -> 1)::text is distinct from coalesce(w.output::text, 'null')""",
     "I-37 stored times are the server's": """
         select l.id, l.c, (l.new).updated_at, l.committed_at from audit.log l
         where (l.new).updated_at > l.committed_at + interval '2 seconds'

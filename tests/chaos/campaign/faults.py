@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import Counter
 from typing import Any, ClassVar
 
 import psycopg
@@ -27,6 +28,9 @@ class Campaign:
     config: ClassVar[dict[str, Any]] = {"lease_seconds": 3.0, "heartbeat_seconds": 0.5}
     pause: ClassVar[tuple[float, float]] = (0.1, 0.6)
     sometimes: ClassVar[tuple[str, ...]] = ("limit reached", "message waited for")
+
+    def __init__(self) -> None:
+        self.figures: Counter[str] = Counter()
 
     def prepare(self, stage: Stage) -> None:
         """Before anybody works."""
@@ -75,6 +79,7 @@ class Zombies(Campaign):
 
     def disturb(self, stage: Stage) -> None:
         places = [stage.fleet.stop(), stage.fleet.stop()]
+        self.figures["frozen"] += len(places)
         time.sleep(stage.rng.uniform(1.5, 3.0))
         for place in places:
             stage.fleet.go_on(place)
@@ -141,7 +146,8 @@ class Failovers(Campaign):
         stage.attach_standby()
 
     def disturb(self, stage: Stage) -> None:
-        stage.failover()
+        gap = round(stage.failover() * 1000)
+        self.figures["worst gap in ms"] = max(gap, self.figures["worst gap in ms"])
 
     def worker_url(self, stage: Stage, place: int) -> str:
         return stage.proxy.url
@@ -228,15 +234,12 @@ class LostReplies(Proxied):
         "register_executor",
     )  # fmt: skip
 
-    def __init__(self) -> None:
-        self.done: dict[str, int] = {}
-
     def disturb(self, stage: Stage) -> None:
         function = stage.rng.choice(self.functions)
         after = stage.rng.random() < 0.7
         cut = stage.proxy.cut(function, after=after)
         if cut.done.wait(0.5):
-            self.done[function] = self.done.get(function, 0) + 1
+            self.figures[f"{function} {'reply' if after else 'request'} lost"] += 1
 
 
 class Timeouts(Campaign):

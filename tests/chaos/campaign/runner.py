@@ -101,4 +101,5 @@ def _judge(campaign: Campaign, stage: Stage, report: Report) -> None:
         ).fetchall()[0][0]
     )
     report.sometimes = {name: archive.count(query) for name, query in SOMETIMES.items()}
+    report.sometimes.update(campaign.figures)
     report.missed = [name for name in campaign.sometimes if not report.sometimes[name]]
