@@ -22,7 +22,7 @@ from pyengine.identity import authorize, current_identity
 from pyengine.registry import RegisteredWorkflow, Registry
 from pyengine.runs import NOBODY, Identity, WorkflowRun
 from pyengine.serialization import Codec
-from pyengine.workflow_ids import generate_workflow_id
+from pyengine.workflow_ids import child_workflow_id, generate_workflow_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ def _workflow_id(chosen: ChosenID | None, parent: WorkflowRun | None, step_id: i
     if chosen is not None:
         return chosen.workflow_id
     if parent is not None:
-        return f"{parent.workflow_id}-{step_id}"
+        return child_workflow_id(parent.workflow_id, step_id)
     return generate_workflow_id()
 
 

@@ -14,7 +14,7 @@ from pyengine.flows import steering as flows
 from pyengine.flows.steering import ElsewhereStored, Fork
 from pyengine.flows.steps import record_operation
 from pyengine.handles import Handle, HandleAsync, WorkflowHandle, WorkflowHandleAsync
-from pyengine.workflow_ids import generate_workflow_id
+from pyengine.workflow_ids import child_workflow_id, generate_workflow_id
 
 CANCEL, RESUME, DELETE = "DBOS.cancelWorkflow", "DBOS.resumeWorkflow", "DBOS.deleteWorkflow"
 FORK, REWIND = "DBOS.forkWorkflow", "DBOS.rewindWorkflow"
@@ -398,7 +398,7 @@ def _fork_request(
     if chosen is not None:
         new_id = chosen.workflow_id
     elif run is not None:
-        new_id = f"{run.workflow_id}-{step_id}"
+        new_id = child_workflow_id(run.workflow_id, step_id)
     else:
         new_id = generate_workflow_id()
     request = Fork(

@@ -266,3 +266,20 @@ def test_a_coroutine_workflow_may_call_a_sync_one_and_start_one_without_waiting(
 
     assert (called, started) == (10, "mixed-3")
     assert DBOS.get_result("mixed-3") == 20
+
+
+@DBOS.workflow()
+def parent_of_two() -> list[int]:
+    return [child(1), child(2)]
+
+
+def test_a_workflow_with_the_longest_id_has_children(dbos: type[DBOS]) -> None:
+    runs.clear()
+    longest = "ä" * 256
+
+    with SetWorkflowID(longest):
+        assert parent_of_two() == [10, 20]
+
+    assert len(set(runs)) == 2
+    assert all(len(str(each).encode()) <= 512 for each in runs)
+    assert all(str(each).startswith("ä" * 200) for each in runs)

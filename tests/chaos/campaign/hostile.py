@@ -16,7 +16,7 @@ VALUES: tuple[Any, ...] = (
     -0.0, 2**70, -(2**63), 1e308, 5e-324, math.inf, -math.inf, "", " ", "\x7f\u2028", "é", "e\u0301",
     "\U0001f469\u200d\U0001f4bb", "\u202eabc", "a\\u0000b", "a\x00b", "\ud800", "'; drop table x; --", "%s %(a)s {}",
     [], {}, [[]],
-    {"": ""}, {"a": {"b": [1, {"c": None}]}}, {"__type__": "x"}, {"$": 1}, (1, 2), {1, 2}, frozenset("ab"),
+    {"": ""}, {"a": {"b": [1, {"c": None}]}}, {"__type__": "x"}, {"$": 1}, (1, 2), {2}, frozenset("a"),
     {1: "a", (1, 2): "b"}, b"\x00\xff", decimal.Decimal("1.10"), decimal.Decimal("-0E+7"), uuid.UUID(int=7),
     dt.datetime(2024, 2, 29, 23, 59, 59, 999999, tzinfo=ZONE), dt.date(9999, 12, 31),
     dt.time(1, 2, 3, 4), dt.timedelta(days=-1, microseconds=1), 1 + 2j, "x" * 200_000, list(range(5000)),
