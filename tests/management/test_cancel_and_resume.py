@@ -184,3 +184,16 @@ def test_several_are_resumed_or_none(dbos: type[DBOS]) -> None:
     handles = DBOS.resume_workflows([workflow_id], queue_name="nobody-serves-this")
     assert handles[0].get_status().status == "ENQUEUED"
     assert handles[0].get_status().queue_name == "nobody-serves-this"
+
+
+@pytest.mark.parametrize("end", ["cancel_workflows", "resume_workflows", "delete_workflows"])
+def test_a_deduplication_id_is_free_after(sql: psycopg.Connection[Any], end: str) -> None:
+    enqueue = (
+        "select pyengine.enqueue_workflow('f', 'q', workflow_id => %s, deduplication_id => 'held')"
+    )
+    sql.execute(enqueue, ["first"])
+
+    sql.execute(f"select pyengine.{end}(array['first'])")
+
+    assert sql.execute(enqueue, ["second"]).fetchall() == [("second",)]
+    assert sql.execute("select * from pyengine.verify(deep => true)").fetchall() == []

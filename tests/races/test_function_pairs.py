@@ -21,12 +21,12 @@ pytestmark = pytest.mark.race
 CORE = {
     "claim", "heartbeat of the dead", "reap", "record", "finish", "cancel", "resume", "fork", "delete", "hibernate",
     "send", "receive", "set the awaited event", "debounce", "debounce once more", "do chores", "rewind", "continue",
-    "apply a batch",
+    "apply a batch", "append",
 }  # fmt: skip
 # Those that lock more than one row: only they can deadlock.
 WIDE = {
-    "claim", "record both", "finish both", "apply a batch", "cancel both", "delete both", "delete what waits",
-    "cancel what waits", "resume what waits", "hibernate", "hibernate the other", "send to all", "send from s to w",
+    "claim", "record both", "resume both", "finish both", "send to all", "apply a batch", "cancel both", "delete both",
+    "delete what waits", "cancel what waits", "resume what waits", "hibernate", "hibernate the other", "send from s to w",
     "send from w to s", "send within a step of w", "start children", "set the awaited event", "do chores", "reap",
 }  # fmt: skip
 

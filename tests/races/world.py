@@ -35,6 +35,7 @@ class World:
 
     def __init__(self, url: str, look: Session) -> None:
         self.look = look
+        self.url = url
         schema.reset(look, truncate=True)
         populate(look)
         found = look.execute(

@@ -27,7 +27,7 @@ from tests.tools.guard_mutants import MUTANTS, Mutant
 ROOT = Path(__file__).parents[2]
 COPIED = ("pyengine", "sql", "tests", "pyproject.toml", "README.md", "LICENSE", "Makefile")
 # The longest that the tests of one mutant may take; one that hangs is noticed as well.
-LIMIT_SECONDS = 300
+LIMIT_SECONDS = 150
 _IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc", "node_modules")
 
 
