@@ -22,8 +22,9 @@ class Duel:
 
     def __init__(self, url: str, look: Session) -> None:
         self.look = look
-        self.first = psycopg.connect(url)
-        self.second = psycopg.connect(url)
+        # Who waits for longer than any test lets him waits for ever.
+        self.first = psycopg.connect(url, options="-c lock_timeout=10s")
+        self.second = psycopg.connect(url, options="-c lock_timeout=10s")
         self._threads = ThreadPoolExecutor(1)
 
     def close(self) -> None:
