@@ -25,10 +25,10 @@ CORE = {
 }  # fmt: skip
 # Those that lock more than one row: only they can deadlock.
 WIDE = {
-    "claim", "record both", "resume both", "finish both", "send to all", "apply a batch", "cancel both", "delete both",
-    "delete what waits", "cancel what waits", "resume what waits", "hibernate", "hibernate the other",
-    "send from s to w", "send from w to s", "send within a step of w", "start children", "set the awaited event", "do chores",
-    "reap",
+    "claim", "record both", "resume both", "finish both", "send to all", "apply a batch", "cancel both",
+    "delete both", "delete what waits", "cancel what waits", "resume what waits", "hibernate",
+    "hibernate the other", "send from s to w", "send from w to s", "send within a step of w",
+    "start children", "set the awaited event", "do chores", "reap",
 }  # fmt: skip
 
 # Those that change nothing of the world as it is, and nothing that lasts.
