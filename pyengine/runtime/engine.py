@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psycopg
 
@@ -48,8 +48,8 @@ DEFAULT_SLOTS = 500
 class EngineOptions:
     """What an engine needs to know; see `pyengine.config.Settings` for the meaning of each."""
 
-    database_url: str
-    listen_url: str
+    database_url: str = field(repr=False)
+    listen_url: str = field(repr=False)
     listen: bool
     schema: str
     prepare: bool

@@ -21,6 +21,7 @@ WORK_OF_Q = ("work", "q", "")
         ("enqueue", WORK_OF_Q),
         ("finish", RESULT),
         ("finish", WORK_OF_Q),
+        ("finish the dead one", ("result", "z", "")),
         ("finish in a batch", RESULT),
         ("finish in a batch", WORK_OF_Q),
         ("cancel", RESULT),
