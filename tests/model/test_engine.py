@@ -451,5 +451,9 @@ def test_the_engine_does_what_the_model_does(machine: type[EngineMachine]) -> No
 
 
 @pytest.mark.slow
-def test_the_engine_does_what_the_model_does_for_long(machine: type[EngineMachine]) -> None:
-    run(machine, int(os.environ.get("PYENGINE_MODEL_EXAMPLES", "300")), 80, Phase.shrink)
+@pytest.mark.parametrize("part", range(5))
+def test_the_engine_does_what_the_model_does_for_long(
+    machine: type[EngineMachine], part: int
+) -> None:
+    """In parts, because no test may take longer than a few minutes."""
+    run(machine, int(os.environ.get("PYENGINE_MODEL_EXAMPLES", "40")), 80, Phase.shrink)
