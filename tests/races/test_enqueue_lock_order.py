@@ -89,3 +89,39 @@ def test_enqueues_alone_and_in_a_batch_lock_the_queue_before_the_parent(
     assert (alone(), mixed()) == ([], [])
     stored = sql.execute("select step_id from pyengine.steps order by 1").fetchall()
     assert stored == [(1,), (2,), (3,)]
+
+
+@pytest.mark.race
+def test_a_claim_and_an_enqueue_lock_their_queues_in_one_order(
+    sql: psycopg.Connection[Any], engine_url: str
+) -> None:
+    for name in ("a", "b"):
+        sql.execute(
+            "select from pyengine.register_queue(queue_name => %s, concurrency => 5, max_depth => 10)",
+            [name],
+        )
+    sql.execute("select from pyengine.start_workflows(%s)", [
+        json.dumps([start("in a", queue_name="a"), start("in b", queue_name="b")])
+    ])  # fmt: skip
+    sql.execute(
+        """select pyengine.register_executor(
+            name => 'e', application_name => 'a', application_version => '1', version_is_pinned => false,
+            functions => '{f}', channel => 'pe_e', lease_seconds => 60)"""
+    )
+
+    with psycopg.connect(engine_url) as holder:
+        holder.execute("select from pyengine.queues where queue_name = 'b' for update")
+        claimed = in_thread(
+            engine_url,
+            "select workflow_id from pyengine.claim_workflows("
+            "(select executor_id from pyengine.executors), (%s::json #>> '{}')::uuid, 10) order by 1",
+            TOKEN,
+        )
+        enqueued = in_thread(
+            engine_url,
+            "select refusal from pyengine.start_workflows(%s)",
+            [start("new in b", queue_name="b"), start("new in a", queue_name="a")],
+        )
+
+    assert claimed()[:2] == [("in a",), ("in b",)]
+    assert enqueued() == []

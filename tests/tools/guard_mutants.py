@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 PAIRS = "tests/races/test_function_pairs.py"
 OWNERS = "tests/races/test_owner_races.py"
 NOTICES = "tests/races/test_notices.py"
+QUEUE_ORDER = "tests/races/test_enqueue_lock_order.py"
 WRITES = "tests/races/test_refused_writes.py"
 HIBERNATION_RACES = "tests/races/test_hibernation_races.py"
 EXACTNESS = "tests/queues/test_exactness.py"
@@ -130,8 +131,8 @@ MUTANTS = (
     edit("claim: no lock", "queue/_pick_from_order", SKIPPED, "", OWNERS, times=3),
     edit("claim: no order", "queue/_pick_from_order", "order by c.priority, c.created_at, c.workflow_id",
          "order by c.workflow_id desc", "tests/queues"),
-    edit("claim by key: no order", "queue/_pick_from_keys", "order by w.priority, w.created_at, w.workflow_id", "",
-         "tests/queues/test_enqueue.py", QUEUE_RECOVERY, "tests/queues/test_fairness.py"),
+    edit("claim by key: no order", "queue/_pick_from_keys", "order by w.priority, w.created_at, w.workflow_id",
+         "order by w.priority desc, w.created_at desc", "tests/queues/test_enqueue.py", QUEUE_RECOVERY),
     edit("claim by key: no lock", "queue/_pick_from_keys", SKIPPED, "", EXACTNESS, PAIRS),
     Mutant("claim: queues are not locked", "functions/queue/_lock_queues.sql", (
         ("update pyengine.queues q\n        set claim_count = q.claim_count + 1\n        from (select",
@@ -139,7 +140,7 @@ MUTANTS = (
         ("        returning q.*\n", ""),
     ), (EXACTNESS,)),
     edit("claim: queues are locked in any order", "queue/_lock_queues", " order by n.queue_name) limited",
-         " order by n.queue_name desc) limited", EXACTNESS),
+         " order by n.queue_name desc) limited", QUEUE_ORDER),
     edit("claim: a paused queue", "queue/_lock_queues", "where not l.is_paused", "", PAIRS, "tests/queues"),
     edit("claim: one place too many", "queue/_queue_room", "(_queue_room.queue).concurrency - v_running",
          "(_queue_room.queue).concurrency + 1 - v_running", EXACTNESS),
@@ -177,7 +178,7 @@ MUTANTS = (
     Mutant("depth: the queue is not locked", "functions/queue/_prepare_enqueue.sql", (
         ("update pyengine.queues q\n        set claim_count = q.claim_count + 1\n        where q.queue_name = v_queue_name\n        returning q.max_depth into v_max_depth;",
          "select q.max_depth into v_max_depth from pyengine.queues q where q.queue_name = v_queue_name;"),
-    ), (EXACTNESS, PAIRS, "tests/races/test_enqueue_lock_order.py")),
+    ), (EXACTNESS, PAIRS, QUEUE_ORDER)),
     edit("depth: one too many", "queue/_prepare_enqueue", "offset greatest(v_max_depth - ",
          "offset greatest(v_max_depth + 1 - ", EXACTNESS),
     Mutant("deduplication: the index is not unique", "migrations/0007_queues.sql",
