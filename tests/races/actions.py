@@ -164,7 +164,7 @@ _CHANGE_QUEUE = "select concurrency from pyengine.change_queue('q', %s)"
 _STREAM = {"step_id": 31, "key": "stream"}
 _EVENT_OF_S = [{"kind": "event", "id": "s", "name": "ready"}]
 
-action("claim", "w x n q h z", _CLAIM, "two", skips=True, token=True)
+action("claim", "w x n q h z p", _CLAIM, "two", skips=True, token=True)
 action("claim by one", "x n q h one", _CLAIM, "one", skips=True, token=True)
 action("heartbeat", "one", _TICK, "one", skips=True)
 action("heartbeat of the dead", "dead z", _TICK, "dead", skips=True)
@@ -192,17 +192,17 @@ action("apply a batch", "w s q", _BATCH, {
 }, "two")  # fmt: skip
 action("cancel", "w q", _CANCEL, ["w"], False)
 action("cancel both", "w s q", _CANCEL, ["w", "s"], True)
-action("cancel what waits", "x n h d q", _CANCEL, ["x", "n", "h", "d"], False)
+action("cancel what waits", "x n h d q p", _CANCEL, ["x", "n", "h", "d", "p"], False)
 action("resume", "w q", _RESUME, ["w"])
 action("resume both", "w s q", _RESUME, ["w", "s"])
-action("resume what waits", "x n h d z", _RESUME, ["z", "x", "n", "h", "d"])
+action("resume what waits", "x n h d z p", _RESUME, ["z", "x", "n", "h", "d", "p"])
 action("fork", "w", _FORK, "w")
 action("fork the ended", "e", _FORK, "e")
 action("rewind", "e", _REWIND, "e")
 action("rewind what runs", "w", _REWIND, "w")
 action("delete", "w q", _DELETE, ["w"], False)
 action("delete both", "w s q", _DELETE, ["w", "s"], True)
-action("delete what waits", "x n h d q e", _DELETE, ["x", "n", "h", "d", "e"], False)
+action("delete what waits", "x n h d q e p", _DELETE, ["x", "n", "h", "d", "e", "p"], False)
 action("hibernate", "w s q", _HIBERNATE, "w", TOKENS["w"], _EVENT_OF_S, skips=True)
 action("hibernate the other", "w s", _HIBERNATE, "s", TOKENS["s"],
        [{"kind": "result", "id": "w"}], skips=True)  # fmt: skip
@@ -240,8 +240,8 @@ def populate(session: Session) -> None:
     """Make the world that the actions are about, in an empty engine.
 
     w runs and has a bit of everything, s runs beside it, h hibernates until s or a message wakes it, z belongs to a
-    dead process, x waits in the queue q of which w runs, n is delayed and due, d is debounced, e has ended and
-    retention lets it go, o is past its deadline.
+    dead process, x waits in the queue q of which w runs, p in a partition of another, n is delayed and due, d is
+    debounced, e has ended and retention lets it go, o is past its deadline.
     """
     for name in ("one", "two", "dead"):
         session.execute(_REGISTER, [name, f"channel {name}"])
@@ -264,7 +264,9 @@ def populate(session: Session) -> None:
     held = start("x", queue_name="q", deduplication_id="held")
     overdue = start("o", deadline_epoch_ms=1000, queue_name="elsewhere")
     later = start("n", delay_ms=1)
-    session.execute(_ENQUEUE, [json.dumps([held, overdue, later])])
+    session.execute("select from pyengine.register_queue('parts', partition_concurrency => 2)")
+    keyed = start("p", queue_name="parts", partition_key="key")
+    session.execute(_ENQUEUE, [json.dumps([held, overdue, later, keyed])])
     session.execute(_DEBOUNCE, [json.dumps(start("d"))])
     session.execute(_SEND, [json.dumps(_mail("w", "mail"))])
     for workflow_id in ("w", "e"):

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.race
 CORE = {
     "claim", "heartbeat of the dead", "reap", "record", "finish", "cancel", "resume", "fork", "delete", "hibernate",
     "send", "receive", "set the awaited event", "debounce", "debounce once more", "do chores", "rewind", "continue",
-    "apply a batch", "append",
+    "apply a batch", "append", "cancel what waits",
 }  # fmt: skip
 # Those that lock more than one row: only they can deadlock.
 WIDE = {
