@@ -99,10 +99,10 @@ def judge(directory: Path, mutant: Mutant) -> Verdict:
     finally:
         source.write_text(original, encoding="utf-8")
     outcome = {None: "hung", 0: "SURVIVED", 1: "killed"}.get(code, "BROKEN")
-    lines = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    by = lines[0].split(" - ")[0] if lines else ""
-    if outcome == "killed" and not by.startswith("FAILED"):
-        outcome = "BROKEN"
+    failed = [line for line in output.splitlines() if line.startswith("FAILED ")]
+    by = failed[0].split(" - ")[0] if failed else ""
+    if outcome == "killed" and not failed:
+        outcome = "BROKEN"  # an error before any test
     if outcome == "BROKEN":
         by = "\n".join(output.splitlines()[-15:])
     return Verdict(outcome, time.monotonic() - began, by)
