@@ -6,7 +6,7 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -18,16 +18,6 @@ from pyengine.current import get_runtime
 PASSWORD = "c4n4ry-password"
 PAYLOAD = "c4n4ry-payload"
 canaries = Queue("canaries", concurrency=1)
-BREAKERS: dict[str, Callable[[], Any]] = {
-    "output that can't be stored": lambda: returns_a_lock(PAYLOAD),
-    "input that can't be stored": lambda: busy(threading.Lock(), PAYLOAD),
-    "output that is too large": lambda: busy(PAYLOAD * 200_000),
-    "arguments that don't fit": lambda: DBOS.start_workflow(busy, PAYLOAD, PAYLOAD, PAYLOAD),
-    "a receiver that is unknown": lambda: DBOS.send("nobody", PAYLOAD, "topic"),
-    "a message that can't be stored": lambda: DBOS.send("busy", [PAYLOAD, threading.Lock()]),
-    "an id of another function": lambda: another(PAYLOAD),
-    "a time that is none": lambda: canaries.enqueue(busy, PAYLOAD, PAYLOAD, PAYLOAD),
-}
 
 
 @DBOS.step(retries_allowed=True, max_attempts=2, interval_seconds=0)
@@ -54,6 +44,20 @@ def returns_a_lock(value: Any) -> Any:
 @DBOS.workflow()
 def another(value: Any) -> Any:
     return value
+
+
+BREAKERS: dict[str, Callable[[], Any]] = {
+    "output that can't be stored": lambda: returns_a_lock(PAYLOAD),
+    "input that can't be stored": lambda: busy(threading.Lock(), PAYLOAD),
+    "output that is too large": lambda: busy(PAYLOAD * 200_000),
+    "arguments that don't fit": lambda: DBOS.start_workflow(
+        cast("Any", busy), PAYLOAD, PAYLOAD, PAYLOAD
+    ),
+    "a receiver that is unknown": lambda: DBOS.send("nobody", PAYLOAD, "topic"),
+    "a message that can't be stored": lambda: DBOS.send("busy", [PAYLOAD, threading.Lock()]),
+    "an id of another function": lambda: another(PAYLOAD),
+    "a time that is none": lambda: canaries.enqueue(busy, PAYLOAD, PAYLOAD, PAYLOAD),
+}
 
 
 def shown(*things: object) -> str:
