@@ -151,6 +151,17 @@ def test_a_delayed_workflow_that_is_due_becomes_claimable(sql: Session) -> None:
     assert status_of(sql) == "PENDING"
 
 
+@pytest.mark.parametrize("status", [status for status in STATUSES if status != "DELAYED"])
+def test_what_is_not_delayed_is_not_put_off(sql: Session, status: str) -> None:
+    be(sql, status)
+    query = "select delayed_until, updated_at from pyengine.workflows"
+    before = rows(sql, query)
+
+    sql.execute("select pyengine.set_workflow_delay('w', delay_ms => 1000)")
+
+    assert rows(sql, query) == before
+
+
 CONTRADICTIONS = {
     "an unknown status": "update pyengine.workflows set status = 'RUNNING'",
     "an end without its time": "update pyengine.workflows set status = 'SUCCESS'",

@@ -170,8 +170,6 @@ MUTANTS = (
          EXACTNESS, "tests/queues"),
     edit("rate: a clock that goes back", "queue/_log_starts", "greatest(pyengine.now(), v_queue.last_started_at)",
          "pyengine.now()", EXACTNESS, "tests/queues"),
-    edit("delayed: promoted by all at once", "queue/_promote_delayed",
-         "perform 1 from pyengine.settings s for no key update skip locked;", "perform 1;", EXACTNESS),
     edit("delayed: before its time", "queue/_promote_delayed",
          "w.status = 'DELAYED' and w.delayed_until <= v_now\n        order by", "w.status = 'DELAYED'\n        order by",
          "tests/queues", DEBOUNCE),
