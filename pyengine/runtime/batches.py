@@ -93,15 +93,20 @@ def compile_batch(operations: Sequence[Operation], schema: str, executor_id: int
     if len(documents) == 1:
         ((kind, items),) = documents.items()
         function = BATCHES[kind][0]
-        body = items[0] if len(items) == 1 else f"[{','.join(items)}]"
+        body = _body(items)
     else:
         function = _MIXED
-        parts = ",".join(f'"{kind}":[{",".join(items)}]' for kind, items in documents.items())
+        parts = ",".join(f'"{kind}":{_body(items)}' for kind, items in documents.items())
         body = "{" + parts + "}"
     parameters = [encode_parameter(body)]
     if function in _NAME_THE_EXECUTOR:
         parameters.append(encode_parameter(executor_id))
     return Batch(operations, _text(schema, function), parameters)
+
+
+def _body(documents: Sequence[str]) -> str:
+    """The documents of a batch; one alone goes as itself, which is quicker for the server."""
+    return documents[0] if len(documents) == 1 else f"[{','.join(documents)}]"
 
 
 @lru_cache(maxsize=64)

@@ -9,7 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from pyengine.database import calls
@@ -241,7 +241,8 @@ class Drivers:
         stay = self._hibernation.stay(effect, in_thread=True)
         outcome = local.outcome()
         while not outcome.done():
-            concurrent.futures.wait((outcome,), _finite(_nap(math.inf, stay)))
+            with suppress(concurrent.futures.TimeoutError, concurrent.futures.CancelledError):
+                outcome.exception(_finite(_nap(math.inf, stay)))
             if not outcome.done() and stay is not None and stay.is_over(math.inf):
                 self._hibernate(stay, math.inf)
         try:

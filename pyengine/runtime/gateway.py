@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -195,6 +196,7 @@ class ThreadLane:
         self._lock = threading.Lock()
         self._pending: deque[_Waiting | _Detached] = deque()
         self._busy = False
+        self._is_crowded = False  # the last batch was more than one write
 
     def submit(self, item: Write) -> Any:
         """Perform a write: by leading a batch, or by waiting for another thread's."""
@@ -225,9 +227,12 @@ class ThreadLane:
             self._lead()
 
     def _lead(self, operation: _Waiting | None = None) -> None:
+        if self._is_crowded:
+            self._let_others_join()
         with self._lock:
             first: list[_Waiting | _Detached] = [] if operation is None else [operation]
             batch = take_batch(self._pending, first, MAX_BATCH)
+            self._is_crowded = len(batch) > 1
         try:
             self._gateway.perform(batch)
         finally:
@@ -236,6 +241,13 @@ class ThreadLane:
             for follower in followers:
                 if follower.settled:
                     follower.resolve()
+
+    def _let_others_join(self) -> None:
+        """Let threads that were just released come back with their next write, while each turn brings one."""
+        waiting = -1
+        while waiting < len(self._pending) < MAX_BATCH:
+            waiting = len(self._pending)
+            time.sleep(0)
 
     def _hand_over(self, unsettled: Sequence[_Waiting | _Detached] = ()) -> None:
         """Pass the lane to the next that waits; an interrupted leader's followers are sent again."""

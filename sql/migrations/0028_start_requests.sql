@@ -1,0 +1,33 @@
+-- The documents of start_workflows as a type, so that one document alone is read without a set of rows.
+create type pyengine.start_request as (
+    workflow_id text,
+    name text,
+    class_name text,
+    config_name text,
+    application_name text,
+    application_version text,
+    version_is_pinned boolean,
+    lease_token uuid,
+    start_token uuid,
+    max_attempts int,
+    queue_name text,
+    priority int,
+    partition_key text,
+    is_serial boolean,
+    deduplication_id text,
+    delay_ms double precision,
+    parent_workflow_id text,
+    parent_lease_token uuid,
+    parent_step_id int,
+    step_name text,
+    reject_known_id boolean,
+    authenticated_user text,
+    assumed_role text,
+    authenticated_roles json,
+    attributes jsonb,
+    timeout_ms double precision,
+    deadline_epoch_ms double precision,
+    serialization text,
+    inputs json
+);
+comment on type pyengine.start_request is 'A document of start_workflows.';
