@@ -74,7 +74,8 @@ def _encode_array(values: Sequence[object]) -> str:
     return "{" + ",".join(map(element, values)) + "}"
 
 
-def _check(result: pq.abc.PGresult) -> pq.abc.PGresult:
+def check_result(result: pq.abc.PGresult) -> pq.abc.PGresult:
+    """The result of a statement that succeeded; raises psycopg.Error otherwise."""
     if result.status not in _OK:
         error = errors.error_from_result(result, "utf-8")
         # Only libpq itself fails without a code, when the server is gone: psycopg has no class for that.
@@ -88,7 +89,7 @@ def is_pooled(connection: psycopg.Connection[Any]) -> bool:
     Statements must not be prepared there: the next one may go to another server process, where the name is unknown,
     or stands for another program's statement.
     """
-    found = _check(connection.pgconn.exec_(_OWN_PID))
+    found = check_result(connection.pgconn.exec_(_OWN_PID))
     return found.get_value(0, 0) != str(connection.pgconn.backend_pid).encode()
 
 
@@ -225,7 +226,7 @@ class Session:
         name = self._prepared.get(text)
         if name is None:
             name = b"pyengine_%d" % len(self._prepared)
-            _check(self._pgconn.prepare(name, text.encode()))
+            check_result(self._pgconn.prepare(name, text.encode()))
             self._prepared[text] = name
         return name
 
@@ -236,7 +237,7 @@ class Session:
         return True
 
     def _rows(self, result: pq.abc.PGresult) -> list[tuple[Any, ...]]:
-        _check(result)
+        check_result(result)
         count = result.ntuples
         if not count:
             return []

@@ -143,7 +143,7 @@ class Attempt:
             earlier = self.find_earlier(connection)
             if earlier is not None:
                 return earlier
-            connection.execute(self._begin().encode(), prepare=False)
+            connection.begin(self._begin())
             began = time.perf_counter()
             with running(transaction, connection):
                 output = self.function(*arguments)
@@ -346,7 +346,8 @@ def _origins_of(rows: Sequence[WorkflowOrigin]) -> Sequence[str]:
 def _end(connection: StepConnection, session: Any) -> None:
     """Leave no transaction open; a connection that can't do that is closed, and the server rolls back."""
     try:
-        connection.rollback()
+        if connection.pgconn.transaction_status != pq.TransactionStatus.IDLE:
+            connection.rollback()
     except psycopg.Error:
         connection.close()
     if session is not None and connection.closed:
