@@ -15,7 +15,7 @@ _logger = logging.getLogger("pyengine")
 
 
 # Threads that are started without hesitation, and for how long a job may wait before more are considered.
-_READY_THREADS = 12
+_READY_THREADS = 8
 _PATIENCE_SECONDS = 0.005
 
 # How many threads stay when there is nothing to do, and for how long the others do.
