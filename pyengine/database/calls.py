@@ -397,7 +397,11 @@ def leave_executor(*, executor_id: int) -> Call[None]:
 
 
 def tick_executor(
-    *, executor_id: int, session_pid: int | None, heartbeat_seconds: float
+    *,
+    executor_id: int,
+    session_pid: int | None,
+    heartbeat_seconds: float,
+    queue_names: Sequence[str] | None,
 ) -> Call[rows.TickResult]:
     """One maintenance tick."""
     return Call(
@@ -406,6 +410,7 @@ def tick_executor(
             "executor_id": executor_id,
             "session_pid": session_pid,
             "heartbeat_seconds": heartbeat_seconds,
+            "queue_names": queue_names,
         },
         rows.TickResult,
     )

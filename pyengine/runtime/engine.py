@@ -113,6 +113,7 @@ class Engine:
             work_found=self._wake_dispatcher,
             upkeep=self.upkeep,
             schedules_due=self._scheduler.wake,
+            queue_names=options.queue_names,
         )
         self._dispatcher = Dispatcher(
             self.gateway,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pyengine.database import calls
 from pyengine.database.rows import TickResult
@@ -32,6 +32,7 @@ class Maintenance:
         work_found: Callable[[], None],
         upkeep: Upkeep,
         schedules_due: Callable[[], None],
+        queue_names: Sequence[str] | None,
     ) -> None:
         self._gateway = gateway
         self._upkeep = upkeep
@@ -43,6 +44,7 @@ class Maintenance:
         self._register = register
         self._work_found = work_found
         self._schedules_due = schedules_due
+        self._queue_names = queue_names
         self._sure_until = self._registered_at = time.monotonic()
         self._hurry = threading.Event()
         self._stopping = False
@@ -93,6 +95,7 @@ class Maintenance:
             executor_id=executor_id,
             session_pid=self._session_pid(),
             heartbeat_seconds=self._heartbeat_seconds,
+            queue_names=self._queue_names,
         )
         result: TickResult = self._gateway.run_own(call)[0]
         if not result.is_alive:

@@ -153,7 +153,7 @@ CALLS: dict[str, Callable[[], Any]] = {
         executor_id=1_000_000, functions=["another"]
     ),
     "tick_executor": lambda: calls.tick_executor(
-        executor_id=1_000_000, session_pid=None, heartbeat_seconds=0.0
+        executor_id=1_000_000, session_pid=None, heartbeat_seconds=0.0, queue_names=None
     ),
     "await_workflows": lambda: calls.await_workflows(workflow_ids=["w"], channel="a"),
     "forget_waits": lambda: calls.forget_waits(wait_keys=[1], channel="a"),

@@ -92,20 +92,47 @@ def test_many_children_need_no_thread_each(dbos: type[DBOS]) -> None:
     assert most < 60
 
 
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], list[str]]:
+    """The statements that this process sends in so many seconds."""
+    execute = ServerSession.execute
+
+    def during(seconds: float) -> list[str]:
+        sent: list[str] = []
+
+        def noted(session: ServerSession, text: str, parameters: Any) -> Any:
+            sent.append(text)
+            return execute(session, text, parameters)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ServerSession, "execute", noted)
+            threading.Event().wait(seconds)
+        return sent
+
+    return during
+
+
 def test_an_idle_process_sends_one_statement_a_second_whatever_the_number_of_queues(
-    dbos: type[DBOS], monkeypatch: pytest.MonkeyPatch
+    dbos: type[DBOS], statements: Callable[[float], list[str]]
 ) -> None:
     for number in range(50):
         DBOS.register_queue(f"idle-{number}", concurrency=1)
-    sent: list[str] = []
-    execute = ServerSession.execute
+    statements(1.5)  # what the registrations woke has looked three times
 
-    def noted(session: ServerSession, text: str, parameters: Any) -> Any:
-        sent.append(text)
-        return execute(session, text, parameters)
-
-    threading.Event().wait(1.5)  # what the registrations woke has looked three times
-    monkeypatch.setattr(ServerSession, "execute", noted)
-    threading.Event().wait(5.2)
+    sent = statements(5.2)
 
     assert 4 <= len(sent) <= 6, sent
+
+
+def test_work_that_others_run_wakes_an_idle_process_no_more_often(
+    dbos: type[DBOS], sql: Session, statements: Callable[[float], list[str]]
+) -> None:
+    for number in range(5):
+        document = request("prompt", f"elsewhere-{number}", application_name="test-app")
+        assert enqueue(sql, {**document, "name": "unknown here"}) == []
+    statements(1.5)
+
+    sent = statements(5.2)
+
+    assert 4 <= len(sent) <= 6, sent
+    assert prompt.enqueue(started_at).get_result() > 0

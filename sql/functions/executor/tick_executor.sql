@@ -9,7 +9,8 @@
 create or replace function pyengine.tick_executor(
     executor_id bigint,
     session_pid int default null,
-    heartbeat_seconds double precision default 3
+    heartbeat_seconds double precision default 3,
+    queue_names text[] default null
 )
 returns setof pyengine.tick_result
 language plpgsql
@@ -70,7 +71,7 @@ begin
             ) w
             where h.queue_name = '' and h.due_at <= v_now + interval '1 second'
         )
-        or exists (select 1 from pyengine._workable_queues(v_executor, null))
+        or pyengine._has_work_in_queues(v_executor, tick_executor.queue_names)
         or exists (select 1 from pyengine.workflows w where w.status = 'DELAYED' and w.delayed_until <= v_now)
     );
     v_result.has_chores := pyengine._has_chores();
@@ -92,4 +93,4 @@ begin
 end
 $$;
 
-comment on function pyengine.tick_executor is 'One maintenance tick of a process: heartbeat, reaping of dead executors, and whether there is work to claim, a schedule to fire or to plan, or something to do for run_chores. Role: worker.';
+comment on function pyengine.tick_executor is 'One maintenance tick of a process: heartbeat, reaping of dead executors, and whether there is work to claim, a schedule to fire or to plan, or something to do for run_chores. queue_names restricts the queues. Role: worker.';
