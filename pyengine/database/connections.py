@@ -96,7 +96,7 @@ class StepConnection(psycopg.Connection[Any]):
         if self.is_guarded:
             raise refuse("commit()")
         if self.pgconn.transaction_status != pq.TransactionStatus.IDLE:
-            check_result(self.pgconn.exec_(b"commit"))
+            check_result(self.pgconn.exec_(b"COMMIT"))
 
     def rollback(self) -> None:
         """Roll back; while the user's function runs this only marks the transaction."""
