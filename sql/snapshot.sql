@@ -286,6 +286,42 @@ CREATE TYPE pyengine.start_answer AS (
 COMMENT ON TYPE pyengine.start_answer IS 'A start that created nothing: refused (with its code; holder_id is the workflow that holds the deduplication id), or the id exists (the row as it is).';
 
 
+CREATE TYPE pyengine.start_request AS (
+	workflow_id text,
+	name text,
+	class_name text,
+	config_name text,
+	application_name text,
+	application_version text,
+	version_is_pinned boolean,
+	lease_token uuid,
+	start_token uuid,
+	max_attempts integer,
+	queue_name text,
+	priority integer,
+	partition_key text,
+	is_serial boolean,
+	deduplication_id text,
+	delay_ms double precision,
+	parent_workflow_id text,
+	parent_lease_token uuid,
+	parent_step_id integer,
+	step_name text,
+	reject_known_id boolean,
+	authenticated_user text,
+	assumed_role text,
+	authenticated_roles json,
+	attributes jsonb,
+	timeout_ms double precision,
+	deadline_epoch_ms double precision,
+	serialization text,
+	inputs json
+);
+
+
+COMMENT ON TYPE pyengine.start_request IS 'A document of start_workflows.';
+
+
 CREATE TYPE pyengine.step_aggregate AS (
 	workflow_name text,
 	step_name text,
@@ -2662,6 +2698,44 @@ $$;
 COMMENT ON FUNCTION pyengine._has_serial_work(queue_name text) IS 'Whether a queue has claimable work that runs one at a time with its key.';
 
 
+CREATE FUNCTION pyengine._has_work_in_queues(executor pyengine.executors, queue_names text[]) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+declare
+    v_most constant int := 200;
+begin
+    return exists (
+        select 1
+        from pyengine._workable_queues(_has_work_in_queues.executor, _has_work_in_queues.queue_names) n
+        cross join lateral (
+            select count(*) as looked_at,
+                bool_or(pyengine._may_run(_has_work_in_queues.executor, w.application_name, w.application_version,
+                    w.version_is_pinned, w.name, w.class_name, w.config_name)) as is_runnable
+            from (
+                (select k.* from pyengine.workflows k
+                 where k.status = 'ENQUEUED' and k.queue_name = n.queue_name and k.partition_key is null
+                 limit v_most)
+                union all
+                (select k.* from pyengine.workflows k
+                 where k.status = 'ENQUEUED' and k.queue_name = n.queue_name and k.partition_key is not null
+                 limit v_most)
+            ) w
+        ) f
+        where f.is_runnable or f.looked_at >= v_most or exists (
+            select 1 from pyengine.hibernations h where h.queue_name = n.queue_name and h.due_at <= pyengine.now()
+        )
+    );
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._has_work_in_queues(executor pyengine.executors, queue_names text[]) IS 'Whether queues have work that an executor may run.';
+
+
 CREATE FUNCTION pyengine._has_work_without_queue(executor pyengine.executors) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4490,6 +4564,167 @@ $_$;
 COMMENT ON FUNCTION pyengine._sql_arguments(inputs json) IS 'What the first step of a workflow written in SQL is given.';
 
 
+CREATE FUNCTION pyengine._start_alone(request pyengine.start_request, executor_id bigint, executor_name text) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_is_leased boolean := (_start_alone.request).lease_token is not null;
+    v_start pyengine.start_request := _start_alone.request;
+begin
+    if v_start.queue_name is not null and exists (
+        select from pyengine.queues q where q.queue_name = v_start.queue_name and q.max_depth is not null
+    ) then
+        return false;
+    end if;
+    insert into pyengine.workflows (
+        workflow_id, status, name, class_name, config_name,
+        application_name, application_version, version_is_pinned,
+        executor_id, executor_name, lease_token, start_token, attempt_count, max_attempts,
+        queue_name, priority, partition_key, is_serial, deduplication_id,
+        authenticated_user, assumed_role, authenticated_roles, attributes,
+        timeout, deadline_at, delayed_until, created_at, updated_at, started_at, serialization, inputs
+    ) values (
+        v_start.workflow_id,
+        case when v_is_leased then 'PENDING' when v_start.delay_ms > 0 then 'DELAYED' else 'ENQUEUED' end,
+        v_start.name, v_start.class_name, v_start.config_name,
+        v_start.application_name, v_start.application_version, coalesce(v_start.version_is_pinned, false),
+        case when v_is_leased then _start_alone.executor_id end,
+        case when v_is_leased then _start_alone.executor_name end,
+        v_start.lease_token, v_start.start_token, v_is_leased::int, v_start.max_attempts,
+        v_start.queue_name, coalesce(v_start.priority, 0), v_start.partition_key, coalesce(v_start.is_serial, false),
+        v_start.deduplication_id,
+        v_start.authenticated_user, v_start.assumed_role,
+        case when v_start.authenticated_roles is not null
+            then array(select json_array_elements_text(v_start.authenticated_roles)) end,
+        v_start.attributes,
+        case when v_start.timeout_ms > 0 then make_interval(secs => v_start.timeout_ms / 1000.0) end,
+        case when v_start.deadline_epoch_ms is not null then to_timestamp(v_start.deadline_epoch_ms / 1000.0)
+            when v_start.timeout_ms > 0 and v_is_leased
+            then v_now + make_interval(secs => v_start.timeout_ms / 1000.0) end,
+        case when v_start.delay_ms > 0 then v_now + make_interval(secs => v_start.delay_ms / 1000.0) end,
+        v_now, v_now, case when v_is_leased then v_now end, v_start.serialization, v_start.inputs
+    )
+    on conflict do nothing;
+    if found and not v_is_leased and v_start.delay_ms > 0 is not true then
+        perform pyengine._wake(array[pyengine.wait_key('work', coalesce(v_start.queue_name, ''))]);
+        return true;
+    end if;
+    return found;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._start_alone(request pyengine.start_request, executor_id bigint, executor_name text) IS 'Starts one workflow; false when it must be started as a batch.';
+
+
+CREATE FUNCTION pyengine._start_batch(requests json, executor_id bigint, executor_name text) RETURNS SETOF pyengine.start_answer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_asked int;
+    v_created text[];
+    v_full_items int[] := '{}'::int[];
+    v_work_keys bigint[];
+    v_has_throttles boolean := false;
+begin
+    if strpos(_start_batch.requests::text, '"queue_name"') > 0 then
+        v_full_items := pyengine._prepare_enqueue(_start_batch.requests);
+        v_has_throttles := strpos(_start_batch.requests::text, '"throttle_key"') > 0;
+    end if;
+
+    with request as materialized (
+        select r.*
+        from pyengine._start_requests(_start_batch.requests) r
+    ), parent as materialized (
+        select r.item, p.workflow_id, p.lease_token, p.attempt_count, p.deadline_at
+        from (select q.item, q.parent_workflow_id from request q
+              where q.parent_workflow_id is not null order by q.parent_workflow_id collate "C") r
+        cross join lateral (
+            select w.workflow_id, w.lease_token, w.attempt_count, w.deadline_at
+            from pyengine.workflows w
+            where w.workflow_id = r.parent_workflow_id
+            for no key update
+        ) p
+    ), created as (
+        insert into pyengine.workflows (
+            workflow_id, status, name, class_name, config_name,
+            application_name, application_version, version_is_pinned,
+            executor_id, executor_name, lease_token, start_token, attempt_count, max_attempts,
+            queue_name, priority, partition_key, is_serial, deduplication_id,
+            parent_workflow_id, authenticated_user, assumed_role, authenticated_roles, attributes,
+            timeout, deadline_at, delayed_until, created_at, updated_at, started_at,
+            serialization, inputs
+        )
+        select
+            r.workflow_id,
+            case when r.lease_token is not null then 'PENDING' when r.delay_ms > 0 then 'DELAYED' else 'ENQUEUED' end,
+            r.name, r.class_name, r.config_name,
+            r.application_name, r.application_version, coalesce(r.version_is_pinned, false),
+            case when r.lease_token is not null then _start_batch.executor_id end,
+            case when r.lease_token is not null then _start_batch.executor_name end,
+            r.lease_token, r.start_token, (r.lease_token is not null)::int, r.max_attempts,
+            r.queue_name, coalesce(r.priority, 0), r.partition_key, coalesce(r.is_serial, false), r.deduplication_id,
+            r.parent_workflow_id, r.authenticated_user, r.assumed_role,
+            case when r.authenticated_roles is not null
+                then array(select json_array_elements_text(r.authenticated_roles)) end,
+            r.attributes,
+            case when r.timeout_ms > 0 then make_interval(secs => r.timeout_ms / 1000.0) end,
+            case when r.deadline_epoch_ms is not null then to_timestamp(r.deadline_epoch_ms / 1000.0)
+                when r.timeout_ms is null then p.deadline_at
+                when r.timeout_ms > 0 and r.lease_token is not null
+                then v_now + make_interval(secs => r.timeout_ms / 1000.0) end,
+            case when r.delay_ms > 0 then v_now + make_interval(secs => r.delay_ms / 1000.0) end,
+            v_now + make_interval(secs => (r.item - 1) / 1000000.0), v_now,
+            case when r.lease_token is not null then v_now end,
+            r.serialization, r.inputs
+        from request r
+        left join parent p on p.item = r.item
+        where r.refusal is null
+            and (r.parent_lease_token is null or p.lease_token = r.parent_lease_token)
+            and r.item <> all (v_full_items)
+        order by r.workflow_id collate "C"
+        on conflict do nothing
+        returning workflow_id, status, queue_name
+    ), recorded as (
+        insert into pyengine.steps (
+            workflow_id, step_id, name, attempt, child_workflow_id, started_at, completed_at, serialization
+        )
+        select r.parent_workflow_id, r.parent_step_id, r.step_name, p.attempt_count, r.workflow_id,
+            v_now, v_now, r.serialization
+        from created c
+        join request r on r.workflow_id = c.workflow_id
+        join parent p on p.item = r.item
+        where r.parent_step_id is not null
+        on conflict on constraint steps_pkey do nothing
+    )
+    select (select count(*) from request), coalesce(array_agg(c.workflow_id), '{}'),
+        array_agg(distinct pyengine.wait_key('work', coalesce(c.queue_name, ''))) filter (where c.status = 'ENQUEUED')
+    into v_asked, v_created, v_work_keys
+    from created c;
+
+    if v_work_keys is not null then
+        perform pyengine._wake(v_work_keys);
+    end if;
+    if v_has_throttles then
+        perform pyengine._begin_throttles(_start_batch.requests, v_created);
+    end if;
+    if cardinality(v_created) < v_asked then
+        return query select a.* from pyengine._answer_starts(_start_batch.requests, v_created, v_full_items) a;
+    end if;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._start_batch(requests json, executor_id bigint, executor_name text) IS 'Starts or enqueues a json array of workflows.';
+
+
 CREATE FUNCTION pyengine._start_debounced(call pyengine.debounce_call) RETURNS pyengine.debounce_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4528,37 +4763,53 @@ $$;
 COMMENT ON FUNCTION pyengine._start_debounced(call pyengine.debounce_call) IS 'Enqueues the workflow of a debounced call; null when the key was taken meanwhile.';
 
 
+CREATE FUNCTION pyengine._start_refusal(request pyengine.start_request) RETURNS text
+    LANGUAGE sql STABLE
+    AS $$
+    select case
+        when (request).workflow_id is null or pg_catalog.btrim((request).workflow_id) = '' then 'PE400'
+        when pg_catalog.octet_length((request).workflow_id) > 512 then 'PE400'
+        when pg_catalog.octet_length((request).partition_key) > 512
+            or pg_catalog.octet_length((request).deduplication_id) > 512
+            or pg_catalog.octet_length((request).queue_name) > 255 or (request).priority < 0 then 'PE400'
+        when (request).queue_name is null and (request).partition_key is not null then 'PE400'
+        when (request).lease_token is not null
+            and pg_catalog.num_nonnulls((request).queue_name, (request).deduplication_id) > 0 then 'PE400'
+        when (request).name is null or (request).inputs is null or (request).serialization is null
+            or (request).name = '' then 'PE400'
+        when pg_catalog.octet_length((request).name) > 512 or pg_catalog.octet_length((request).class_name) > 512
+            or pg_catalog.octet_length((request).config_name) > 512 then 'PE400'
+        -- A time of a hundred years is as good as any longer one, and the calendar can hold it.
+        when (request).delay_ms > 3155760000000 or (request).timeout_ms > 3155760000000
+            or pg_catalog.abs((request).deadline_epoch_ms) > 9000000000000 or (request).max_attempts < 1 then 'PE400'
+        when pyengine._is_too_large((request).inputs) then 'PE413'
+        when pg_catalog.octet_length((request).inputs::text) > 1000 and pyengine._is_too_deep((request).inputs) then 'PE413'
+        when coalesce((request).authenticated_user, (request).assumed_role, (request).authenticated_roles::text) is not null
+            and not pyengine._may_authenticate() then 'PE403'
+    end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._start_refusal(request pyengine.start_request) IS 'The code of what is wrong with a start, if anything.';
+
+
 CREATE FUNCTION pyengine._start_requests(requests json) RETURNS TABLE(workflow_id text, name text, class_name text, config_name text, application_name text, application_version text, version_is_pinned boolean, lease_token uuid, start_token uuid, max_attempts integer, queue_name text, priority integer, partition_key text, is_serial boolean, deduplication_id text, delay_ms double precision, parent_workflow_id text, parent_lease_token uuid, parent_step_id integer, step_name text, reject_known_id boolean, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb, timeout_ms double precision, deadline_epoch_ms double precision, serialization text, inputs json, item integer, refusal text)
     LANGUAGE sql STABLE
     AS $$
     select r.*,
-        case
-            when r.workflow_id is null or pg_catalog.btrim(r.workflow_id) = '' then 'PE400'
-            when pg_catalog.octet_length(r.workflow_id) > 512 then 'PE400'
-            when pg_catalog.octet_length(r.partition_key) > 512 or pg_catalog.octet_length(r.deduplication_id) > 512
-                or pg_catalog.octet_length(r.queue_name) > 255 or r.priority < 0 then 'PE400'
-            when r.queue_name is null and r.partition_key is not null then 'PE400'
-            when r.lease_token is not null and pg_catalog.num_nonnulls(r.queue_name, r.deduplication_id) > 0 then 'PE400'
-            when r.name is null or r.inputs is null or r.serialization is null or r.name = '' then 'PE400'
-            when pg_catalog.octet_length(r.name) > 512 or pg_catalog.octet_length(r.class_name) > 512
-                or pg_catalog.octet_length(r.config_name) > 512 then 'PE400'
-            -- A time of a hundred years is as good as any longer one, and the calendar can hold it.
-            when r.delay_ms > 3155760000000 or r.timeout_ms > 3155760000000
-                or pg_catalog.abs(r.deadline_epoch_ms) > 9000000000000 or r.max_attempts < 1 then 'PE400'
-            when pyengine._is_too_large(r.inputs) then 'PE413'
-            when pg_catalog.octet_length(r.inputs::text) > 1000 and pyengine._is_too_deep(r.inputs) then 'PE413'
-            when coalesce(r.authenticated_user, r.assumed_role, r.authenticated_roles::text) is not null
-                and not pyengine._may_authenticate() then 'PE403'
-        end
-    from rows from (pg_catalog.json_to_recordset(pyengine._as_batch(requests)) as (
-        workflow_id text, name text, class_name text, config_name text,
-        application_name text, application_version text, version_is_pinned boolean,
-        lease_token uuid, start_token uuid, max_attempts int,
-        queue_name text, priority int, partition_key text, is_serial boolean, deduplication_id text, delay_ms double precision,
-        parent_workflow_id text, parent_lease_token uuid, parent_step_id int, step_name text,
-        reject_known_id boolean, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb,
-        timeout_ms double precision, deadline_epoch_ms double precision, serialization text, inputs json
-    )) with ordinality r
+        pyengine._start_refusal(row(
+            r.workflow_id, r.name, r.class_name, r.config_name, r.application_name, r.application_version,
+            r.version_is_pinned, r.lease_token, r.start_token, r.max_attempts, r.queue_name, r.priority, r.partition_key,
+            r.is_serial, r.deduplication_id, r.delay_ms, r.parent_workflow_id, r.parent_lease_token, r.parent_step_id,
+            r.step_name, r.reject_known_id, r.authenticated_user, r.assumed_role, r.authenticated_roles, r.attributes,
+            r.timeout_ms, r.deadline_epoch_ms, r.serialization, r.inputs)::pyengine.start_request)
+    from pg_catalog.json_populate_recordset(null::pyengine.start_request, pyengine._as_batch(requests))
+        with ordinality r (
+            workflow_id, name, class_name, config_name, application_name, application_version,
+            version_is_pinned, lease_token, start_token, max_attempts, queue_name, priority, partition_key,
+            is_serial, deduplication_id, delay_ms, parent_workflow_id, parent_lease_token, parent_step_id,
+            step_name, reject_known_id, authenticated_user, assumed_role, authenticated_roles, attributes,
+            timeout_ms, deadline_epoch_ms, serialization, inputs, item)
 $$;
 
 
@@ -5499,39 +5750,52 @@ CREATE FUNCTION pyengine.apply_batch(batch json, executor_id bigint DEFAULT NULL
     SET enable_seqscan TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
+declare
+    v_starts json := apply_batch.batch -> 'starts';
+    v_steps json := apply_batch.batch -> 'steps';
+    v_streams json := apply_batch.batch -> 'streams';
+    v_finishes json := apply_batch.batch -> 'finishes';
 begin
-    if strpos((apply_batch.batch -> 'starts')::text, '"queue_name"') > 0 then
-        perform pyengine._prepare_enqueue(apply_batch.batch -> 'starts');
+    if strpos(v_starts::text, '"queue_name"') > 0 then
+        perform pyengine._prepare_enqueue(v_starts);
     end if;
 
     perform 1
     from (
-        select s.workflow_id collate "C" as workflow_id from json_to_recordset(apply_batch.batch -> 'steps') as s (workflow_id text)
+        select s.workflow_id collate "C" as workflow_id
+        from json_to_recordset(pyengine._as_batch(v_steps)) as s (workflow_id text)
         union
-        select f.workflow_id from json_to_recordset(apply_batch.batch -> 'finishes') as f (workflow_id text)
+        select f.workflow_id from json_to_recordset(pyengine._as_batch(v_finishes)) as f (workflow_id text)
         union
-        select a.workflow_id from json_to_recordset(apply_batch.batch -> 'streams') as a (workflow_id text)
+        select a.workflow_id from json_to_recordset(pyengine._as_batch(v_streams)) as a (workflow_id text)
         union
-        select p.parent_workflow_id from json_to_recordset(apply_batch.batch -> 'starts') as p (parent_workflow_id text)
+        select p.parent_workflow_id from json_to_recordset(pyengine._as_batch(v_starts)) as p (parent_workflow_id text)
         order by 1
     ) r
     cross join lateral (
         select 1 from pyengine.workflows w where w.workflow_id = r.workflow_id for no key update
     ) w;
 
-    return query
-    select 'starts', a.item, row_to_json(a)
-    from pyengine.start_workflows(apply_batch.batch -> 'starts', apply_batch.executor_id) a;
-    return query
-    select 'steps', a.item, json_build_object(
-        'item', a.item, 'refusal', a.refusal, 'message', a.message, 'name', a.name,
-        'child_workflow_id', a.child_workflow_id, 'serialization', a.serialization,
-        'output', a.output::text, 'error', a.error::text)
-    from pyengine.record_steps(apply_batch.batch -> 'steps') a;
-    return query
-    select 'streams', a.item, row_to_json(a) from pyengine.append_streams(apply_batch.batch -> 'streams') a;
-    return query
-    select 'finishes', a.item, row_to_json(a) from pyengine.finish_workflows(apply_batch.batch -> 'finishes') a;
+    if v_starts is not null then
+        return query
+        select 'starts', a.item, row_to_json(a) from pyengine.start_workflows(v_starts, apply_batch.executor_id) a;
+    end if;
+    if v_steps is not null then
+        return query
+        select 'steps', a.item, json_build_object(
+            'item', a.item, 'refusal', a.refusal, 'message', a.message, 'name', a.name,
+            'child_workflow_id', a.child_workflow_id, 'serialization', a.serialization,
+            'output', a.output::text, 'error', a.error::text)
+        from pyengine.record_steps(v_steps) a;
+    end if;
+    if v_streams is not null then
+        return query
+        select 'streams', a.item, row_to_json(a) from pyengine.append_streams(v_streams) a;
+    end if;
+    if v_finishes is not null then
+        return query
+        select 'finishes', a.item, row_to_json(a) from pyengine.finish_workflows(v_finishes) a;
+    end if;
 end
 $$;
 
@@ -8603,126 +8867,50 @@ CREATE FUNCTION pyengine.start_workflows(requests json, executor_id bigint DEFAU
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
-    v_now timestamptz := pyengine.now();
     v_executor_name text;
-    v_asked int;
-    v_created text[];
-    v_full_items int[] := '{}'::int[];
-    v_work_keys bigint[];
-    v_has_throttles boolean := false;
+    v_start pyengine.start_request;
 begin
-    select e.name
-    into v_executor_name
-    from pyengine.executors e
-    where e.executor_id = start_workflows.executor_id and e.finished_at is null;
-    if v_executor_name is null and start_workflows.executor_id is not null then
-        return query
-        select r.item, 'PE003', format('executor %s is no longer registered', start_workflows.executor_id),
-            null::text, null::text, null::text, null::text, null::text, null::text
-        from pyengine._start_requests(start_workflows.requests) r;
-        return;
-    end if;
-
-    if start_workflows.executor_id is null
-        and strpos(start_workflows.requests::text, '"lease_token"') > 0
+    if start_workflows.executor_id is not null then
+        select e.name
+        into v_executor_name
+        from pyengine.executors e
+        where e.executor_id = start_workflows.executor_id and e.finished_at is null;
+        if not found then
+            return query
+            select r.item, 'PE003', format('executor %s is no longer registered', start_workflows.executor_id),
+                null::text, null::text, null::text, null::text, null::text, null::text
+            from pyengine._start_requests(start_workflows.requests) r;
+            return;
+        end if;
+    elsif strpos(start_workflows.requests::text, '"lease_token"') > 0
         and exists (select from pyengine._start_requests(start_workflows.requests) r where r.lease_token is not null)
     then
         raise exception using errcode = 'PE400',
             message = 'executor_id is missing: only a registered executor starts workflows under a lease_token';
     end if;
 
-    if strpos(start_workflows.requests::text, '"queue_name"') > 0 then
-        v_full_items := pyengine._prepare_enqueue(start_workflows.requests);
-        v_has_throttles := strpos(start_workflows.requests::text, '"throttle_key"') > 0;
+    if json_typeof(start_workflows.requests) = 'object'
+        and strpos(start_workflows.requests::text, '"throttle_key"') = 0
+    then
+        v_start := json_populate_record(null::pyengine.start_request, start_workflows.requests);
+        if v_start.parent_workflow_id is null and pyengine._start_refusal(v_start) is null
+            and pyengine._start_alone(v_start, start_workflows.executor_id, v_executor_name)
+        then
+            return;
+        end if;
     end if;
-
-    with request as materialized (
-        select r.*
-        from pyengine._start_requests(start_workflows.requests) r
-    ), parent as materialized (
-        select r.item, p.workflow_id, p.lease_token, p.attempt_count, p.deadline_at
-        from (select q.item, q.parent_workflow_id from request q
-              where q.parent_workflow_id is not null order by q.parent_workflow_id collate "C") r
-        cross join lateral (
-            select w.workflow_id, w.lease_token, w.attempt_count, w.deadline_at
-            from pyengine.workflows w
-            where w.workflow_id = r.parent_workflow_id
-            for no key update
-        ) p
-    ), created as (
-        insert into pyengine.workflows (
-            workflow_id, status, name, class_name, config_name,
-            application_name, application_version, version_is_pinned,
-            executor_id, executor_name, lease_token, start_token, attempt_count, max_attempts,
-            queue_name, priority, partition_key, is_serial, deduplication_id,
-            parent_workflow_id, authenticated_user, assumed_role, authenticated_roles, attributes,
-            timeout, deadline_at, delayed_until, created_at, updated_at, started_at,
-            serialization, inputs
-        )
-        select
-            r.workflow_id,
-            case when r.lease_token is not null then 'PENDING' when r.delay_ms > 0 then 'DELAYED' else 'ENQUEUED' end,
-            r.name, r.class_name, r.config_name,
-            r.application_name, r.application_version, coalesce(r.version_is_pinned, false),
-            case when r.lease_token is not null then start_workflows.executor_id end,
-            case when r.lease_token is not null then v_executor_name end,
-            r.lease_token, r.start_token, (r.lease_token is not null)::int, r.max_attempts,
-            r.queue_name, coalesce(r.priority, 0), r.partition_key, coalesce(r.is_serial, false), r.deduplication_id,
-            r.parent_workflow_id, r.authenticated_user, r.assumed_role,
-            case when r.authenticated_roles is not null
-                then array(select json_array_elements_text(r.authenticated_roles)) end,
-            r.attributes,
-            case when r.timeout_ms > 0 then make_interval(secs => r.timeout_ms / 1000.0) end,
-            case when r.deadline_epoch_ms is not null then to_timestamp(r.deadline_epoch_ms / 1000.0)
-                when r.timeout_ms is null then p.deadline_at
-                when r.timeout_ms > 0 and r.lease_token is not null
-                then v_now + make_interval(secs => r.timeout_ms / 1000.0) end,
-            case when r.delay_ms > 0 then v_now + make_interval(secs => r.delay_ms / 1000.0) end,
-            v_now + make_interval(secs => (r.item - 1) / 1000000.0), v_now,
-            case when r.lease_token is not null then v_now end,
-            r.serialization, r.inputs
-        from request r
-        left join parent p on p.item = r.item
-        where r.refusal is null
-            and (r.parent_lease_token is null or p.lease_token = r.parent_lease_token)
-            and r.item <> all (v_full_items)
-        order by r.workflow_id collate "C"
-        on conflict do nothing
-        returning workflow_id, status, queue_name
-    ), recorded as (
-        insert into pyengine.steps (
-            workflow_id, step_id, name, attempt, child_workflow_id, started_at, completed_at, serialization
-        )
-        select r.parent_workflow_id, r.parent_step_id, r.step_name, p.attempt_count, r.workflow_id,
-            v_now, v_now, r.serialization
-        from created c
-        join request r on r.workflow_id = c.workflow_id
-        join parent p on p.item = r.item
-        where r.parent_step_id is not null
-        on conflict on constraint steps_pkey do nothing
-    )
-    select (select count(*) from request), coalesce(array_agg(c.workflow_id), '{}'),
-        array_agg(distinct pyengine.wait_key('work', coalesce(c.queue_name, ''))) filter (where c.status = 'ENQUEUED')
-    into v_asked, v_created, v_work_keys
-    from created c;
-
-    if v_work_keys is not null then
-        perform pyengine._wake(v_work_keys);
-    end if;
-    if v_has_throttles then
-        perform pyengine._begin_throttles(start_workflows.requests, v_created);
-    end if;
-    if cardinality(v_created) < v_asked then
-        return query select a.* from pyengine._answer_starts(start_workflows.requests, v_created, v_full_items) a;
-    end if;
+    return query
+    select a.*
+    from pyengine._start_batch(
+        pyengine._as_batch(start_workflows.requests), start_workflows.executor_id, v_executor_name) a;
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.start_workflows(requests json, executor_id bigint) IS 'Starts (with a lease) or enqueues (without) a json array of workflows in one commit; answers only for those that it did not create. Role: client.';
+COMMENT ON FUNCTION pyengine.start_workflows(requests json, executor_id bigint) IS 'Starts (with a lease) or enqueues (without) a json array of workflows, or one, in one commit; answers only for those that it did not create. Role: client.';
 
 
-CREATE FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer DEFAULT NULL::integer, heartbeat_seconds double precision DEFAULT 3) RETURNS SETOF pyengine.tick_result
+CREATE FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer DEFAULT NULL::integer, heartbeat_seconds double precision DEFAULT 3, queue_names text[] DEFAULT NULL::text[]) RETURNS SETOF pyengine.tick_result
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -8779,7 +8967,7 @@ begin
             ) w
             where h.queue_name = '' and h.due_at <= v_now + interval '1 second'
         )
-        or exists (select 1 from pyengine._workable_queues(v_executor, null))
+        or pyengine._has_work_in_queues(v_executor, tick_executor.queue_names)
         or exists (select 1 from pyengine.workflows w where w.status = 'DELAYED' and w.delayed_until <= v_now)
     );
     v_result.has_chores := pyengine._has_chores();
@@ -8802,7 +8990,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer, heartbeat_seconds double precision) IS 'One maintenance tick of a process: heartbeat, reaping of dead executors, and whether there is work to claim, a schedule to fire or to plan, or something to do for run_chores. Role: worker.';
+COMMENT ON FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer, heartbeat_seconds double precision, queue_names text[]) IS 'One maintenance tick of a process: heartbeat, reaping of dead executors, and whether there is work to claim, a schedule to fire or to plan, or something to do for run_chores. queue_names restricts the queues. Role: worker.';
 
 
 CREATE FUNCTION pyengine.trigger_schedule(schedule_name text) RETURNS text
@@ -9288,6 +9476,9 @@ CREATE UNIQUE INDEX workflows_deduplication_idx ON pyengine.workflows USING btre
 CREATE INDEX workflows_delayed_idx ON pyengine.workflows USING btree (delayed_until) WHERE (status = 'DELAYED'::text);
 
 
+CREATE INDEX workflows_delayed_queue_idx ON pyengine.workflows USING btree (queue_name) WHERE (status = 'DELAYED'::text);
+
+
 CREATE INDEX workflows_failed_idx ON pyengine.workflows USING btree (status, created_at) WHERE (status = ANY (ARRAY['ERROR'::text, 'CANCELLED'::text, 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'::text]));
 
 
@@ -9510,6 +9701,9 @@ REVOKE ALL ON FUNCTION pyengine._has_chores() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._has_serial_work(queue_name text) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._has_work_in_queues(executor pyengine.executors, queue_names text[]) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._has_work_without_queue(executor pyengine.executors) FROM PUBLIC;
 
 
@@ -9696,7 +9890,16 @@ REVOKE ALL ON FUNCTION pyengine._span(span interval) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._sql_arguments(inputs json) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._start_alone(request pyengine.start_request, executor_id bigint, executor_name text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._start_batch(requests json, executor_id bigint, executor_name text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._start_debounced(call pyengine.debounce_call) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._start_refusal(request pyengine.start_request) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._start_requests(requests json) FROM PUBLIC;
@@ -10080,7 +10283,7 @@ REVOKE ALL ON FUNCTION pyengine.start_workflow(workflow_name text, positional_ar
 REVOKE ALL ON FUNCTION pyengine.start_workflows(requests json, executor_id bigint) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer, heartbeat_seconds double precision) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer, heartbeat_seconds double precision, queue_names text[]) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.trigger_schedule(schedule_name text) FROM PUBLIC;
