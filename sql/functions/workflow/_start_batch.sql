@@ -1,5 +1,6 @@
 -- Start workflows as start_workflows says, for an executor that is registered (or none).
--- Locks: as start_workflows.
+-- Locks: the queues with a depth limit and the throttle keys, as _prepare_enqueue; the parents (no key update, in id order), then
+-- the new rows (in id order).
 create or replace function pyengine._start_batch(requests json, executor_id bigint, executor_name text)
 returns setof pyengine.start_answer
 language plpgsql
