@@ -210,7 +210,10 @@ def test_every_public_function_has_a_call_or_says_who_uses_it(sql: Connection) -
 
 
 def test_the_statuses_are_those_that_the_table_takes(sql: Connection) -> None:
-    query = "select pg_get_constraintdef(oid) from pg_constraint where conname = 'workflows_status_valid'"
+    query = """
+        select pg_get_constraintdef(oid) from pg_constraint
+        where conname = 'workflows_status_valid' and connamespace = 'pyengine'::regnamespace
+    """
     ((definition,),) = sql.execute(query).fetchall()
 
     assert set(re.findall(r"'(\w+)'::text", definition)) == {
