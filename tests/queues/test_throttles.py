@@ -208,3 +208,26 @@ def test_of_many_starts_at_once_one_gets_through(sql: Connection, engine_url: st
 
     ((started,),) = sql.execute("select workflow_id from pyengine.workflows").fetchall()
     assert answers == [(1, "PE409", started)] * 159
+
+
+@pytest.mark.parametrize("as_array", [False, True])
+def test_fields_whose_names_are_written_with_escapes_are_read(
+    sql: Connection, *, as_array: bool
+) -> None:
+    sql.execute("select * from pyengine.register_queue(queue_name => 'narrow', max_depth => 1)")
+    template = (
+        r'{"workflow_id":"%s","name":"f","inputs":[],"serialization":"json",'
+        r'"queue\u005fname":"narrow","\u0074hrottle_key":"%s","throttle\u005fms":60000}'
+    )
+
+    def refusals(workflow_id: str, key: str) -> list[Any]:
+        document = template % (workflow_id, key)
+        requests = f"[{document}]" if as_array else document
+        query = "select refusal from pyengine.start_workflows(%s)"
+        return sql.execute(query, [requests]).fetchall()
+
+    assert refusals("first", "ada") == []
+    assert refusals("second", "ada") in ([("PE409",)], [("PE429",)])
+    assert refusals("third", "bob") == [("PE429",)]
+    sql.execute("select pyengine.delete_queue(queue_name => 'narrow')")
+    assert refusals("fourth", "ada") == [("PE409",)]

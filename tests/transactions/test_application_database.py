@@ -445,15 +445,13 @@ def test_a_process_looks_after_a_while_and_not_at_each_tick(
 def test_a_database_that_refuses_the_removal_is_told_about_and_left_alone(
     shop: Sql,
     launch_shop: Launch,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(sweep_module, "LOOK_SECONDS", 0.0)
     launch_shop()
     sweep = the_sweep()
     shop.execute("drop table pyengine.checkpoint_upkeep")
 
-    sweep.after_tick()
+    sweep._work()
     sweep.after_tick()
 
     told = [each for each in caplog.records if "stay in the application's database" in each.message]

@@ -40,7 +40,7 @@ begin
             );
         end if;
     end loop;
-    if strpos(_prepare_enqueue.requests::text, '"throttle_key"') > 0 then
+    if pyengine._may_have_field(_prepare_enqueue.requests, 'throttle_key') then
         v_full_items := v_full_items || pyengine._throttled_items(_prepare_enqueue.requests);
     end if;
     return v_full_items;

@@ -19,9 +19,9 @@ declare
     v_work_keys bigint[];
     v_has_throttles boolean := false;
 begin
-    if strpos(_start_batch.requests::text, '"queue_name"') > 0 then
+    if pyengine._may_have_field(_start_batch.requests, 'queue_name') then
         v_full_items := pyengine._prepare_enqueue(_start_batch.requests);
-        v_has_throttles := strpos(_start_batch.requests::text, '"throttle_key"') > 0;
+        v_has_throttles := pyengine._may_have_field(_start_batch.requests, 'throttle_key');
     end if;
 
     with request as materialized (

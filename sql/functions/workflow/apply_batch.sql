@@ -18,7 +18,7 @@ declare
     v_streams json := apply_batch.batch -> 'streams';
     v_finishes json := apply_batch.batch -> 'finishes';
 begin
-    if strpos(v_starts::text, '"queue_name"') > 0 then
+    if pyengine._may_have_field(v_starts, 'queue_name') then
         perform pyengine._prepare_enqueue(v_starts);
     end if;
 

@@ -33,7 +33,7 @@ begin
             from pyengine._start_requests(start_workflows.requests) r;
             return;
         end if;
-    elsif strpos(start_workflows.requests::text, '"lease_token"') > 0
+    elsif pyengine._may_have_field(start_workflows.requests, 'lease_token')
         and exists (select from pyengine._start_requests(start_workflows.requests) r where r.lease_token is not null)
     then
         raise exception using errcode = 'PE400',
@@ -41,7 +41,7 @@ begin
     end if;
 
     if json_typeof(start_workflows.requests) = 'object'
-        and strpos(start_workflows.requests::text, '"throttle_key"') = 0
+        and not pyengine._may_have_field(start_workflows.requests, 'throttle_key')
     then
         v_start := json_populate_record(null::pyengine.start_request, start_workflows.requests);
         if v_start.parent_workflow_id is null and pyengine._start_refusal(v_start) is null
