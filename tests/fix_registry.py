@@ -53,12 +53,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def _registrations_of(module: pytest.Module) -> Registrations:
-    """What the file registered; what a helper registers that it imports belongs to every test."""
-    path, name = module.path, module.obj.__name__
+    """What the file registered, and the modules that it names in PROGRAMS; what another helper registers that it
+    imports belongs to every test.
+    """
+    modules = (module.obj, *getattr(module.obj, "PROGRAMS", ()))
+    paths = {Path(str(each.__file__)) for each in modules}
+    module_names = {each.__name__ for each in modules}
     own: Registrations = [
         (registry._workflows, key, workflow)
         for key, workflow in registry._workflows.items()
-        if _file_of(workflow.function) == path
+        if _file_of(workflow.function) in paths
     ]
     names = {workflow.name.removeprefix(TEMPORARY_PREFIX) for _, _, workflow in own}
     own += [
@@ -69,14 +73,15 @@ def _registrations_of(module: pytest.Module) -> Registrations:
     own += [
         (registry._classes, key, cls)
         for key, cls in registry._classes.items()
-        if cls.__module__ == name
+        if cls.__module__ in module_names
     ]
     own += [
         (registry._instances, key, instance)
         for key, instance in registry._instances.items()
-        if type(instance).__module__ == name
+        if type(instance).__module__ in module_names
     ]
-    queues = {value.name for value in vars(module.obj).values() if isinstance(value, Queue)}
+    values = (value for each in modules for value in vars(each).values())
+    queues = {value.name for value in values if isinstance(value, Queue)}
     own += [
         (declared._limits, key, limits) for key, limits in declared._limits.items() if key in queues
     ]

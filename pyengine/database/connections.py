@@ -86,7 +86,7 @@ class StepConnection(psycopg.Connection[Any]):
 
     def begin(self, text: str) -> None:
         """Begin a transaction by this text, for one who has the connection to himself."""
-        check_result(self.pgconn.exec_(text.encode()))
+        self._execute_plainly(text.encode())
 
     def commit(self) -> None:
         """Commit; refused while the user's function runs.
@@ -96,7 +96,16 @@ class StepConnection(psycopg.Connection[Any]):
         if self.is_guarded:
             raise refuse("commit()")
         if self.pgconn.transaction_status != pq.TransactionStatus.IDLE:
-            check_result(self.pgconn.exec_(b"COMMIT"))
+            self._execute_plainly(b"COMMIT")
+
+    def _execute_plainly(self, text: bytes) -> None:
+        try:
+            check_result(self.pgconn.exec_(text))
+        except psycopg.OperationalError as error:
+            # Without a code it is libpq that failed, which may not count the connection as lost yet.
+            if error.sqlstate is None:
+                self.close()
+            raise
 
     def rollback(self) -> None:
         """Roll back; while the user's function runs this only marks the transaction."""

@@ -189,5 +189,9 @@ class LocalRuns:
         return {(each.run.workflow_id, each.run.lease_token) for each in tuple(self._runs.values())}
 
     def find(self, workflow_id: str) -> LocalRun | None:
-        """The run of a workflow in this process."""
-        return self._runs.get(workflow_id)
+        """The run of a workflow that is under way in this process.
+
+        One that has just settled is none any more: who waits from now on may wait for a later run, after a rewind.
+        """
+        local = self._runs.get(workflow_id)
+        return None if local is None or local.is_settled else local

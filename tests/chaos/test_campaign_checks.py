@@ -12,13 +12,15 @@ import psycopg
 import pytest
 
 from pyengine import schema
-from tests.chaos.campaign import wal
+from tests.chaos.campaign import wal, workload
 from tests.chaos.campaign.archive import Archive
 from tests.chaos.campaign.checks import CHECKS
 from tests.chaos.campaign.journal import Journal
 from tests.chaos.campaign.node import Node
 from tests.chaos.campaign.stage import BUSINESS, admin
 from tests.fix_server import server_directory
+
+PROGRAMS = (workload,)
 
 pytestmark = [pytest.mark.campaign, pytest.mark.chaos]
 

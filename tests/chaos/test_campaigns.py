@@ -6,10 +6,12 @@ import os
 
 import pytest
 
+from tests.chaos.campaign import workload
 from tests.chaos.campaign.faults import CAMPAIGNS
 from tests.chaos.campaign.runner import run
 
-SECONDS = {"zombies": 9.0, "half-open": 12.0, "failovers": 8.0, "server-kills": 8.0}
+PROGRAMS = (workload,)
+SECONDS = {"zombies": 9.0, "half-open": 16.0, "failovers": 8.0, "server-kills": 8.0}
 
 
 @pytest.mark.campaign

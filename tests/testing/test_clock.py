@@ -157,6 +157,7 @@ def test_each_schema_has_its_own_clock(sql: psycopg.Connection[Any], pyengine_ur
 
 def test_a_database_of_others_is_refused_unless_allowed(database_url: str, engine_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("drop schema if exists pyengine_testing cascade")
         with pytest.raises(DBOSException, match="allow=True"):
             Clock(database_url)
         try:
