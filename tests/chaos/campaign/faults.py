@@ -213,7 +213,7 @@ class HalfOpen(Proxied):
     """The network swallows everything for a while, and says nothing."""
 
     name, fault = "half-open", "F-17"
-    sometimes = (*Proxied.sometimes, "takeover", "lease expired")
+    sometimes = (*Proxied.sometimes, "lease expired")
     pause = (0.5, 1.5)
 
     def disturb(self, stage: Stage) -> None:
