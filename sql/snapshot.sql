@@ -3283,6 +3283,16 @@ $$;
 COMMENT ON FUNCTION pyengine._may_fire(executor pyengine.executors, application_name text, workflow_name text, workflow_class_name text) IS 'Whether an executor may fire a schedule.';
 
 
+CREATE FUNCTION pyengine._may_have_field(document json, field text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    select pg_catalog.strpos(document::text, '"' || field || '"') > 0 or pg_catalog.strpos(document::text, '\u00') > 0
+$$;
+
+
+COMMENT ON FUNCTION pyengine._may_have_field(document json, field text) IS 'Whether a json document may have a field of this name.';
+
+
 CREATE FUNCTION pyengine._may_run(executor pyengine.executors, application_name text, application_version text, version_is_pinned boolean, name text, class_name text, config_name text) RETURNS boolean
     LANGUAGE sql STABLE
     AS $$
@@ -3669,7 +3679,7 @@ begin
             );
         end if;
     end loop;
-    if strpos(_prepare_enqueue.requests::text, '"throttle_key"') > 0 then
+    if pyengine._may_have_field(_prepare_enqueue.requests, 'throttle_key') then
         v_full_items := v_full_items || pyengine._throttled_items(_prepare_enqueue.requests);
     end if;
     return v_full_items;
@@ -4634,9 +4644,9 @@ declare
     v_work_keys bigint[];
     v_has_throttles boolean := false;
 begin
-    if strpos(_start_batch.requests::text, '"queue_name"') > 0 then
+    if pyengine._may_have_field(_start_batch.requests, 'queue_name') then
         v_full_items := pyengine._prepare_enqueue(_start_batch.requests);
-        v_has_throttles := strpos(_start_batch.requests::text, '"throttle_key"') > 0;
+        v_has_throttles := pyengine._may_have_field(_start_batch.requests, 'throttle_key');
     end if;
 
     with request as materialized (
@@ -5756,7 +5766,7 @@ declare
     v_streams json := apply_batch.batch -> 'streams';
     v_finishes json := apply_batch.batch -> 'finishes';
 begin
-    if strpos(v_starts::text, '"queue_name"') > 0 then
+    if pyengine._may_have_field(v_starts, 'queue_name') then
         perform pyengine._prepare_enqueue(v_starts);
     end if;
 
@@ -8882,7 +8892,7 @@ begin
             from pyengine._start_requests(start_workflows.requests) r;
             return;
         end if;
-    elsif strpos(start_workflows.requests::text, '"lease_token"') > 0
+    elsif pyengine._may_have_field(start_workflows.requests, 'lease_token')
         and exists (select from pyengine._start_requests(start_workflows.requests) r where r.lease_token is not null)
     then
         raise exception using errcode = 'PE400',
@@ -8890,7 +8900,7 @@ begin
     end if;
 
     if json_typeof(start_workflows.requests) = 'object'
-        and strpos(start_workflows.requests::text, '"throttle_key"') = 0
+        and not pyengine._may_have_field(start_workflows.requests, 'throttle_key')
     then
         v_start := json_populate_record(null::pyengine.start_request, start_workflows.requests);
         if v_start.parent_workflow_id is null and pyengine._start_refusal(v_start) is null
@@ -9759,6 +9769,9 @@ REVOKE ALL ON FUNCTION pyengine._may_authenticate() FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._may_fire(executor pyengine.executors, application_name text, workflow_name text, workflow_class_name text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._may_have_field(document json, field text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._may_run(executor pyengine.executors, application_name text, application_version text, version_is_pinned boolean, name text, class_name text, config_name text) FROM PUBLIC;
