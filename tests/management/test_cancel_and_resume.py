@@ -157,7 +157,7 @@ def test_a_running_workflow_is_taken_from_its_run_and_begins_again(dbos: type[DB
 def test_a_repeated_resume_leaves_the_run_that_began_meanwhile_alone(
     dbos: type[DBOS], sql: psycopg.Connection[Any]
 ) -> None:
-    handle = DBOS.start_workflow(sleeps)
+    handle = DBOS.start_workflow(waits_for_mail)
     DBOS.cancel_workflow(handle.workflow_id)
     resume = steering_calls.resume_workflows(
         workflow_ids=[handle.workflow_id], queue_name=None, request_token=TOKEN
