@@ -50,8 +50,8 @@ test-all: $(INSTALLED) ## Run all tests
 	$(PYTEST)
 
 .PHONY: test-servers
-test-servers: $(INSTALLED) ## Run the tests of the SQL on every other PostgreSQL version that is here
-	@for bindir in $$($(BIN)/python -m tests.tools.servers); do \
+test-servers: $(INSTALLED) ## Run the tests of the SQL on every other PostgreSQL version that is here (SERVERS=directory)
+	@for bindir in $${SERVERS:-$$($(BIN)/python -m tests.tools.servers)}; do \
 		echo "PostgreSQL in $$bindir"; \
 		PYENGINE_PG_BINDIR=$$bindir \
 			$(PYTEST) -q -m "not slow and not chaos and not packaging" $(SQL_TESTS) || exit 1; \
