@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest $(if $(JOBS),-n $(JOBS)) $(ARGS)
 # What is run again on the other PostgreSQL versions: the tests that look closest at the SQL.
-SQL_TESTS := tests/test_contract.py $(addprefix tests/,schema races queues messages management sqlclient)
+SQL_TESTS := tests/test_contract.py $(addprefix tests/,schema races queues messages hibernation management sqlclient)
 # What runs through PgBouncer: with a direct URL to listen on, and without any LISTEN.
 POOLER_MODES ?= listen poll
 POOLER_TESTS ?= $(addprefix tests/,workflows steps messages queues transactions management client debounce \

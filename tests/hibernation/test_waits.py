@@ -10,9 +10,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from pyengine import DBOS, SetWorkflowID, WorkflowHandle
+from pyengine import DBOS, SetWorkflowID, SetWorkflowTimeout, WorkflowHandle
 from pyengine.current import get_runtime
 from pyengine.error import DBOSAwaitedWorkflowCancelledError
+from pyengine.runtime import hibernation
 from tests.workflows.support import hibernates, stored, wait_until
 
 Sql = psycopg.Connection[Any]
@@ -300,6 +301,58 @@ def test_a_cancelled_and_resumed_workflow_sleeps_the_rest(
 
     assert handle.get_result() == "awake"
     assert seen == ["before", "after"]
+
+
+def test_a_deadline_ends_a_hibernation(hibernating: type[DBOS], sql: Sql) -> None:
+    with SetWorkflowTimeout(1.0), SetWorkflowID("w"):
+        handle = DBOS.start_workflow(sleeper, 3600)
+    wait_until(sql, hibernates("w"))
+
+    with pytest.raises(DBOSAwaitedWorkflowCancelledError):
+        handle.get_result()
+    assert sql.execute("select count(*) from pyengine.hibernations").fetchone() == (0,)
+
+
+def test_a_fork_of_a_hibernated_workflow_goes_its_own_way(
+    hibernating: type[DBOS], sql: Sql
+) -> None:
+    original = start(sql, receiver, 600)
+
+    fork: WorkflowHandle[Any] = DBOS.fork_workflow("w", 1)
+    wait_until(sql, hibernates(fork.workflow_id))
+    DBOS.send(fork.workflow_id, "to the fork", topic="topic")
+
+    assert fork.get_result() == "to the fork"
+    assert original.get_status().status == "PENDING"
+    DBOS.send("w", "to the original", topic="topic")
+    assert original.get_result() == "to the original"
+
+
+def test_deleting_a_hibernated_workflow_leaves_nothing(hibernating: type[DBOS], sql: Sql) -> None:
+    start(sql, receiver, 600)
+
+    DBOS.cancel_workflow("w")
+    DBOS.delete_workflow("w")
+
+    tables = ("workflows", "steps", "hibernations", "messages")
+    left = [sql.execute(f"select count(*) from pyengine.{t}").fetchone() for t in tables]
+    assert left == [(0,)] * 4
+
+
+def test_a_process_with_a_crowd_of_waiting_threads_gives_up_further_waits_at_once(
+    launch: Callable[..., None], sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hibernation, "CROWD", 3)
+    launch(hibernate_after=60)
+    for number in range(6):
+        with SetWorkflowID(f"w{number}"):
+            DBOS.start_workflow(receiver, 600)
+
+    wait_until(sql, "(select count(*) from pyengine.hibernations) = 3")
+    assert sql.execute(
+        "select count(*) from pyengine.workflows where lease_token is not null"
+    ).fetchone() == (3,)
+    DBOS.cancel_workflows([f"w{number}" for number in range(6)])
 
 
 def test_another_process_resumes_what_a_stopped_one_gave_up(
