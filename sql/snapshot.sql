@@ -4157,7 +4157,7 @@ $$;
 COMMENT ON FUNCTION pyengine._replace_only_row() IS 'Makes room for the row of a dump.';
 
 
-CREATE FUNCTION pyengine._request_workflow(request json) RETURNS text
+CREATE FUNCTION pyengine._request_workflow(request json, duplication_policy text DEFAULT 'reject'::text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -4167,12 +4167,22 @@ declare
     v_code text;
     v_message text;
 begin
+    if _request_workflow.duplication_policy not in ('reject', 'return-existing')
+        or _request_workflow.duplication_policy is null
+    then
+        raise exception using errcode = 'PE400', message = format(
+            'duplication_policy is %s: use reject or return-existing', coalesce(_request_workflow.duplication_policy, 'null'));
+    end if;
     select a.refusal, a.message, a.holder_id,
         (a.name, a.class_name, a.config_name) is distinct from (_request_workflow.request ->> 'name',
             _request_workflow.request ->> 'class_name', _request_workflow.request ->> 'config_name') as is_other
     into v_answer
     from pyengine.start_workflows(json_build_array(_request_workflow.request)) a;
-    if v_answer.refusal is not null then
+    if v_answer.refusal = 'PE409' and v_answer.holder_id is not null
+        and _request_workflow.duplication_policy = 'return-existing'
+    then
+        return v_answer.holder_id;
+    elsif v_answer.refusal is not null then
         v_code := v_answer.refusal;
         v_message := v_answer.message;
     elsif v_answer.is_other then
@@ -4187,7 +4197,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine._request_workflow(request json) IS 'Starts one workflow for others to claim and returns its id, or raises why not.';
+COMMENT ON FUNCTION pyengine._request_workflow(request json, duplication_policy text) IS 'Starts one workflow for others to claim and returns its id, or raises why not.';
 
 
 CREATE FUNCTION pyengine._restore_events(workflow_id text) RETURNS void
@@ -6516,17 +6526,29 @@ $$;
 COMMENT ON FUNCTION pyengine.drop_sql_workflow(name text) IS 'Forgets a workflow written in SQL: what is enqueued of it waits. Raises PE404 if there is none of that name. Role: admin.';
 
 
-CREATE FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, positional_args json[] DEFAULT '{}'::json[], named_args json DEFAULT '{}'::json, class_name text DEFAULT NULL::text, config_name text DEFAULT NULL::text, workflow_id text DEFAULT NULL::text, app_version text DEFAULT NULL::text, timeout_ms bigint DEFAULT NULL::bigint, deadline_epoch_ms bigint DEFAULT NULL::bigint, deduplication_id text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, queue_partition_key text DEFAULT NULL::text, authenticated_user text DEFAULT NULL::text, authenticated_roles text DEFAULT NULL::text, delay_until_epoch_ms bigint DEFAULT NULL::bigint, application_name text DEFAULT NULL::text, attributes jsonb DEFAULT NULL::jsonb, max_attempts integer DEFAULT NULL::integer) RETURNS text
+CREATE FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, positional_args json[] DEFAULT '{}'::json[], named_args json DEFAULT '{}'::json, class_name text DEFAULT NULL::text, config_name text DEFAULT NULL::text, workflow_id text DEFAULT NULL::text, app_version text DEFAULT NULL::text, timeout_ms bigint DEFAULT NULL::bigint, deadline_epoch_ms bigint DEFAULT NULL::bigint, deduplication_id text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, queue_partition_key text DEFAULT NULL::text, authenticated_user text DEFAULT NULL::text, authenticated_roles text DEFAULT NULL::text, delay_until_epoch_ms bigint DEFAULT NULL::bigint, application_name text DEFAULT NULL::text, attributes jsonb DEFAULT NULL::jsonb, max_attempts integer DEFAULT NULL::integer, throttle_key text DEFAULT NULL::text, throttle_ms bigint DEFAULT NULL::bigint, duplication_policy text DEFAULT 'reject'::text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
+declare
+    v_request json;
 begin
     if enqueue_workflow.queue_name is null then
         raise exception using errcode = 'PE400',
             message = 'queue_name is missing: enqueue_workflow needs the name of a queue',
             hint = 'start_workflow starts a workflow without a queue.';
     end if;
-    return pyengine._request_workflow(json_build_object(
+    if (enqueue_workflow.throttle_key is null) <> (enqueue_workflow.throttle_ms is null) then
+        raise exception using errcode = 'PE400',
+            message = 'throttle_key and throttle_ms belong together: give both or none';
+    end if;
+    if enqueue_workflow.duplication_policy = 'return-existing'
+        and num_nonnulls(enqueue_workflow.deduplication_id, enqueue_workflow.throttle_key) = 0
+    then
+        raise exception using errcode = 'PE400',
+            message = 'duplication_policy return-existing needs a deduplication_id or a throttle_key';
+    end if;
+    v_request := json_build_object(
         'workflow_id', coalesce(enqueue_workflow.workflow_id, pyengine.generate_workflow_id()),
         'name', enqueue_workflow.workflow_name, 'class_name', enqueue_workflow.class_name,
         'config_name', enqueue_workflow.config_name, 'serialization', 'portable_json',
@@ -6539,12 +6561,24 @@ begin
         'timeout_ms', enqueue_workflow.timeout_ms, 'deadline_epoch_ms', enqueue_workflow.deadline_epoch_ms,
         'authenticated_user', enqueue_workflow.authenticated_user,
         'authenticated_roles', enqueue_workflow.authenticated_roles::json,
-        'attributes', enqueue_workflow.attributes));
+        'attributes', enqueue_workflow.attributes);
+    if enqueue_workflow.throttle_key is not null then
+        -- A field without a value would cost every other enqueue the short way of start_workflows.
+        v_request := (
+            select json_object_agg(f.key, f.value)
+            from (
+                select r.key, r.value from json_each(v_request) r
+                union all values ('throttle_key', to_json(enqueue_workflow.throttle_key)),
+                    ('throttle_ms', to_json(enqueue_workflow.throttle_ms))
+            ) f
+        );
+    end if;
+    return pyengine._request_workflow(v_request, enqueue_workflow.duplication_policy);
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, positional_args json[], named_args json, class_name text, config_name text, workflow_id text, app_version text, timeout_ms bigint, deadline_epoch_ms bigint, deduplication_id text, priority integer, queue_partition_key text, authenticated_user text, authenticated_roles text, delay_until_epoch_ms bigint, application_name text, attributes jsonb, max_attempts integer) IS 'Enqueues one workflow in the caller''s transaction and returns its id. The same id again is the same workflow; arguments are plain JSON, times are milliseconds since 1970. Role: client.';
+COMMENT ON FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, positional_args json[], named_args json, class_name text, config_name text, workflow_id text, app_version text, timeout_ms bigint, deadline_epoch_ms bigint, deduplication_id text, priority integer, queue_partition_key text, authenticated_user text, authenticated_roles text, delay_until_epoch_ms bigint, application_name text, attributes jsonb, max_attempts integer, throttle_key text, throttle_ms bigint, duplication_policy text) IS 'Enqueues one workflow in the caller''s transaction and returns its id. The same id again is the same workflow; arguments are plain JSON, times are milliseconds since 1970. A throttle_key allows one start of the queue in throttle_ms; duplication_policy return-existing gives back the workflow that is in the way of this one instead of PE409. Role: client.';
 
 
 CREATE FUNCTION pyengine.enqueue_workflows(requests json) RETURNS SETOF pyengine.start_answer
@@ -9849,7 +9883,7 @@ REVOKE ALL ON FUNCTION pyengine._renew_sql_functions(name text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._replace_only_row() FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine._request_workflow(request json) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine._request_workflow(request json, duplication_policy text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._restore_events(workflow_id text) FROM PUBLIC;
@@ -10077,7 +10111,7 @@ REVOKE ALL ON FUNCTION pyengine.delete_workflows(workflow_ids text[], delete_chi
 REVOKE ALL ON FUNCTION pyengine.drop_sql_workflow(name text) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, positional_args json[], named_args json, class_name text, config_name text, workflow_id text, app_version text, timeout_ms bigint, deadline_epoch_ms bigint, deduplication_id text, priority integer, queue_partition_key text, authenticated_user text, authenticated_roles text, delay_until_epoch_ms bigint, application_name text, attributes jsonb, max_attempts integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, positional_args json[], named_args json, class_name text, config_name text, workflow_id text, app_version text, timeout_ms bigint, deadline_epoch_ms bigint, deduplication_id text, priority integer, queue_partition_key text, authenticated_user text, authenticated_roles text, delay_until_epoch_ms bigint, application_name text, attributes jsonb, max_attempts integer, throttle_key text, throttle_ms bigint, duplication_policy text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.enqueue_workflows(requests json) FROM PUBLIC;

@@ -76,7 +76,7 @@ def test_the_examples_for_clients_print_what_they_say(
         if line[:4] == "--> "
     ]
     rest = iter(printed)
-    assert len(said) == 6
+    assert len(said) == 7
     assert all(line in rest for line in said), printed
     sql.execute("drop table orders; drop function on_order")
 
