@@ -113,11 +113,12 @@ class _Run(WorkflowRun):
 class _ReplayRuntime(Runtime):
     """A runtime that answers from histories, reads, and stops at anything else."""
 
-    def __init__(self, built: Runtime, session: Session) -> None:
+    def __init__(self, built: Runtime, connection: psycopg.Connection[Any]) -> None:
         super().__init__(
             built.engine, built.registry, built.codec, built.application, built.transactions
         )
-        self._session = session
+        self._connection = connection
+        self._session = Session(connection, prepare=False)
         self.replayed: _Run | None = None
 
     def run(self, flow: Flow[T]) -> T:
@@ -129,8 +130,9 @@ class _ReplayRuntime(Runtime):
         return self.run(flow)
 
     def read(self, call: Call[Any]) -> list[Any]:
-        """Call a function that changes nothing."""
-        return self._session.call(call, self.engine.options.schema)
+        """Call a function that changes nothing, in a transaction of its own that can't."""
+        with self._connection.transaction():
+            return self._session.call(call, self.engine.options.schema)
 
     def _answer(self, effect: Effect) -> Any:
         if isinstance(effect, AwaitLocal):
@@ -158,7 +160,7 @@ def check_replay(
     filters: Mapping[str, object],
     limit: int | None = None,
 ) -> ReplayReport:
-    """Replay the workflows that are under way, oldest first. Writes nothing: the session is read-only.
+    """Replay the workflows that are under way, oldest first. Writes nothing: each transaction is read-only.
 
     Args:
         settings: The configuration of the application.
@@ -170,9 +172,12 @@ def check_replay(
     application = Application(settings.name, "", version_is_pinned=False)
     built = assemble(settings, url, registry, application)
     try:
-        with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
-            connection.execute("set default_transaction_read_only = on")
-            runtime = _ReplayRuntime(built, Session(connection, prepare=False))
+        with psycopg.connect(
+            url, autocommit=True, connect_timeout=10, prepare_threshold=None
+        ) as connection:
+            # Of the transactions, not of the session: that is another program's next, behind a pooler.
+            connection.read_only = True
+            runtime = _ReplayRuntime(built, connection)
             return _report(runtime, _pages(runtime, filters, limit))
     finally:
         built.engine.destroy(0)

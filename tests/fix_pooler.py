@@ -116,3 +116,37 @@ def engine_config(engine_url: str, request: pytest.FixtureRequest) -> DBOSConfig
     if MODE == "poll":
         return {"system_database_url": url, "use_listen_notify": False}
     return cast("DBOSConfig", {"system_database_url": url, "listen_database_url": engine_url})
+
+
+_LEFT = """
+    select pg_backend_pid(), array(
+        select s.name || ' = ' || s.setting from pg_settings s
+        where s.source = 'session' and s.name <> all (%s)
+    )
+"""
+# What PgBouncer itself sets, for each client anew.
+_OF_POOLER = (
+    *("application_name", "client_encoding", "DateStyle", "IntervalStyle", "TimeZone"),
+    "standard_conforming_strings",
+)
+
+
+def settings_left(url: str, looks: int = 12) -> dict[int, tuple[str, ...]]:
+    """The settings that somebody has left in the server sessions of a pooler, by their server processes."""
+    found: dict[int, tuple[str, ...]] = {}
+    for _ in range(looks):
+        with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
+            row = connection.execute(_LEFT, [list(_OF_POOLER)]).fetchone()
+            assert row is not None
+            found[row[0]] = tuple(row[1])
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _sessions_stay_clean(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Behind a pooler a session is another program's next: no test's engine leaves a setting in one."""
+    yield
+    if MODE and "engine_config" in request.fixturenames:
+        url = pooled(request.getfixturevalue("engine_url"), request.getfixturevalue("pooler"))
+        left = {text for texts in settings_left(url, 6).values() for text in texts}
+        assert not left, f"left in sessions of the pooler: {left}"

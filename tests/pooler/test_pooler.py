@@ -12,7 +12,7 @@ import pytest
 from pyengine import DBOS, DBOSClient
 from pyengine.current import get_runtime
 from pyengine.database.session import Session, is_pooled
-from tests.fix_pooler import MODE, pooled, program
+from tests.fix_pooler import MODE, pooled, program, settings_left
 
 pytestmark = pytest.mark.skipif(program() is None, reason="pgbouncer is not installed")
 
@@ -79,3 +79,17 @@ def test_a_client_works_there(dbos: type[DBOS], pooled_url: str) -> None:
         client.register_queue("pooler")
         client.send(handle.workflow_id, 3, "answers")
         assert handle.get_result() == 3
+
+
+def test_a_replay_check_leaves_no_setting_in_the_sessions_of_others(
+    sql: Any, config: Any, pooled_url: str
+) -> None:
+    """A session that stayed read-only would refuse the writes of whoever gets it next."""
+    DBOS.destroy()
+    DBOS(config={**config, "system_database_url": pooled_url})
+    assert DBOS.check_replay().is_clean
+    DBOS.destroy()
+
+    found = settings_left(pooled_url)
+    assert len(found) > 1
+    assert set(found.values()) == {()}
