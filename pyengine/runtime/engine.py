@@ -217,10 +217,16 @@ class Engine:
             self._dispatcher.wake()
 
     def _listen(self) -> None:
-        if self.options.listen and not self._listener.start(self._prove):
+        hearing = self._listener.start(self._prove) if self.options.listen else "works"
+        if hearing == "deaf":
             _logger.warning(
                 "LISTEN does not work on this connection (a transaction pooler?): wake-ups come by polling; "
                 "set listen_database_url to a direct connection"
+            )
+        elif hearing == "unreachable":
+            _logger.warning(
+                "the connection that listens can't be made, or is lost again and again: wake-ups come by polling "
+                "until it lasts"
             )
 
     def _leave(self, executor_id: int) -> None:
@@ -252,12 +258,14 @@ class Engine:
             )
             self.gateway.executor_id = self.gateway.run_own(call)[0]
 
-    def _prove(self, channel: str) -> None:
+    def _prove(self, channel: str) -> bool:
         try:
             with self._sessions.use() as session:
                 session.execute("select pg_notify($1, '')", [channel.encode()])
         except psycopg.OperationalError as error:  # the first real notification proves it as well
             _logger.info("listening could not be tried: %s", type(error).__name__)
+            return False
+        return True
 
     def _notified(self, payload: str) -> None:
         match = _NOTIFICATION.fullmatch(payload)

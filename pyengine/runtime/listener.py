@@ -5,8 +5,9 @@ from __future__ import annotations
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 from psycopg import sql
@@ -14,6 +15,9 @@ from psycopg import sql
 from pyengine.runtime.retries import Retries
 
 _REFUSED_PAUSE_SECONDS = 5.0
+_PROOF_PAUSE_SECONDS = 0.05
+
+Hearing = Literal["works", "deaf", "unreachable"]
 
 
 class Listener:
@@ -40,6 +44,7 @@ class Listener:
         self._listening = threading.Event()
         self._wake_out, self._wake_in = socket.socketpair()
         self._session_pid: int | None = None
+        self._session_count = 0
         self._retries = Retries()
         self._thread = threading.Thread(target=self._run, name="pyengine-listener", daemon=True)
 
@@ -48,13 +53,30 @@ class Listener:
         """Server process of the listening session; None while there is none that delivers."""
         return self._session_pid if self._proved.is_set() else None
 
-    def start(self, prove: Callable[[str], None], timeout: float = 1.0) -> bool:
-        """Begin to listen. `prove(channel)` notifies through another session; False when that does not arrive."""
+    def start(self, prove: Callable[[str], bool], timeout: float = 1.0) -> Hearing:
+        """Begin to listen, and find out whether notifications arrive.
+
+        Args:
+            prove: Notifies the channel that it is given through another session; False when that failed.
+            timeout: Seconds for a notification to arrive.
+
+        Returns:
+            `works`, or `deaf` if a session listened all the time and nothing arrived, or `unreachable` if within ten
+            times the timeout there was no session that lasted so long: it may have been lost, which says nothing
+            about the next one.
+        """
         self._thread.start()
-        if not self._listening.wait(10 * timeout):
-            return False
-        prove(self._channel)
-        return self._proved.wait(timeout)
+        deadline = time.monotonic() + 10 * timeout
+        while self._listening.wait(max(deadline - time.monotonic(), 0)):
+            tried = self._session_count
+            is_sent = prove(self._channel)
+            if self._proved.wait(timeout if is_sent else _PROOF_PAUSE_SECONDS):
+                return "works"
+            if is_sent and self._listening.is_set() and self._session_count == tried:
+                return "deaf"
+            if time.monotonic() > deadline:
+                break
+        return "unreachable"
 
     def stop(self) -> None:
         """End the session and the thread."""
@@ -81,6 +103,7 @@ class Listener:
                     self._listen(connection)
             except psycopg.Error as error:
                 self._session_pid = None
+                self._listening.clear()
                 pause = self._retries.pause_after(error)
                 self._stopping.wait(_REFUSED_PAUSE_SECONDS if pause is None else pause)
 
@@ -91,6 +114,7 @@ class Listener:
         connection.execute(sql.SQL("listen {}").format(sql.Identifier(self._channel)))
         self._session_pid = None if row is None else int(row[0])
         self._retries = Retries()
+        self._session_count += 1
         self._listening.set()
         self._connected()
         pgconn = connection.pgconn

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from pyengine import DBOS, DBOSClient
+from pyengine.config import DBOSConfig
 from pyengine.current import get_runtime
 from pyengine.database.session import Session, is_pooled
 from tests.fix_pooler import MODE, pooled, program, settings_left
@@ -82,7 +83,7 @@ def test_a_client_works_there(dbos: type[DBOS], pooled_url: str) -> None:
 
 
 def test_a_replay_check_leaves_no_setting_in_the_sessions_of_others(
-    sql: Any, config: Any, pooled_url: str
+    sql: Any, config: DBOSConfig, pooled_url: str
 ) -> None:
     """A session that stayed read-only would refuse the writes of whoever gets it next."""
     DBOS.destroy()

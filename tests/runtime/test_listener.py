@@ -1,0 +1,108 @@
+"""What a listener finds out about its connection: it works, nothing arrives, or it is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from pyengine import DBOS
+from pyengine.runtime.listener import Listener
+
+Connection = psycopg.Connection[Any]
+Listening = Callable[[str], Listener]
+
+
+@pytest.fixture
+def listening() -> Iterator[Listening]:
+    """Makes listeners, and stops them."""
+    made: list[Listener] = []
+
+    def make(url: str) -> Listener:
+        made.append(Listener(url, "test_listener", notified=lambda _: None, connected=lambda: None))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.stop()
+
+
+def end_listeners(sql: Connection) -> int:
+    row = sql.execute(
+        "select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity"
+        " where application_name = 'pyengine listener'"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def notify(sql: Connection, channel: str) -> bool:
+    sql.execute("select pg_notify(%s, '')", [channel])
+    return True
+
+
+def test_it_works(sql: Connection, engine_url: str, listening: Listening) -> None:
+    listener = listening(engine_url)
+
+    assert listener.start(lambda channel: notify(sql, channel)) == "works"
+    assert listener.backend_pid is not None
+
+
+def test_a_session_that_is_killed_while_it_is_tried_is_not_deaf(
+    sql: Connection, engine_url: str, listening: Listening
+) -> None:
+    ended: list[int] = []
+
+    def prove(channel: str) -> bool:
+        if not ended:
+            ended.append(end_listeners(sql))
+            sql.execute("notify nobody")
+            return True
+        return notify(sql, channel)
+
+    assert listening(engine_url).start(prove, timeout=0.5) == "works"
+    assert ended == [1]
+
+
+def test_a_notification_that_could_not_be_sent_proves_nothing(
+    sql: Connection, engine_url: str, listening: Listening
+) -> None:
+    outcomes = iter([False, False])
+
+    def prove(channel: str) -> bool:
+        return next(outcomes, None) is None and notify(sql, channel)
+
+    assert listening(engine_url).start(prove) == "works"
+
+
+def test_a_session_where_nothing_arrives_is_deaf(
+    sql: Connection, engine_url: str, listening: Listening
+) -> None:
+    assert listening(engine_url).start(lambda _: True, timeout=0.2) == "deaf"
+
+
+def test_a_session_that_never_lasts_is_unreachable(
+    sql: Connection, engine_url: str, listening: Listening
+) -> None:
+    def prove(channel: str) -> bool:
+        end_listeners(sql)
+        return True
+
+    assert listening(engine_url).start(prove, timeout=0.1) == "unreachable"
+
+
+def test_a_launch_without_a_connection_to_listen_on_says_so(
+    launch: Any,
+    sql: Connection,
+    engine_url: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: Any,
+) -> None:
+    monkeypatch.setattr(Listener.start, "__defaults__", (0.05,))
+    launch(listen_database_url=engine_url.replace("postgres@", "nobody_of_this_name@"))
+
+    assert "the connection that listens can't be made" in caplog.text
+    assert "LISTEN does not work" not in caplog.text
+    assert DBOS.list_workflows() == []
