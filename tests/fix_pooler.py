@@ -124,10 +124,10 @@ _LEFT = """
         where s.source = 'session' and s.name <> all (%s)
     )
 """
-# What PgBouncer itself sets, for each client anew.
+# What PgBouncer itself sets, for each client anew; and what each transaction begins with anew.
 _OF_POOLER = (
     *("application_name", "client_encoding", "DateStyle", "IntervalStyle", "TimeZone"),
-    "standard_conforming_strings",
+    *("standard_conforming_strings", "transaction_isolation", "transaction_read_only"),
 )
 
 
