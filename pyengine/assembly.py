@@ -55,6 +55,7 @@ def assemble(
     engine = Engine(
         options,
         functions=registry.function_keys,
+        attempt_limits=registry.attempt_limits,
         execute=lambda claimed, token: runtime.execute_claimed(claimed, token),  # noqa: PLW0108 - made below
     )
     runtime = Runtime(

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pyengine.current import get_runtime
-from pyengine.enqueue_options import DEFAULT_MAX_ATTEMPTS
 from pyengine.execution import Runtime
 from pyengine.flows.workflows import Target
 from pyengine.schedule_control import ScheduleControl, apply_specs, create
@@ -111,7 +110,7 @@ def _spec(
 ) -> Spec:
     return spec_by_name(
         runtime,
-        Target(workflow_name, workflow_class_name, None, DEFAULT_MAX_ATTEMPTS),
+        Target(workflow_name, workflow_class_name),
         schedule_name=schedule_name,
         schedule=schedule,
         application_name=application_name or runtime.application.name,

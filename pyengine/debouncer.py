@@ -11,7 +11,7 @@ from pyengine.context import current_options, take_chosen_id
 from pyengine.current import acting, get_runtime
 from pyengine.decorators import registered_workflow
 from pyengine.effects import Flow
-from pyengine.enqueue_options import DEFAULT_MAX_ATTEMPTS, EnqueueOptions, prepare_by_options
+from pyengine.enqueue_options import EnqueueOptions, prepare_by_options
 from pyengine.errors import DBOSException
 from pyengine.execution import Runtime
 from pyengine.flows.debouncing import Debounce, debounce_workflow
@@ -161,7 +161,7 @@ class Debouncer(Generic[P, R]):
     def _target(self, runtime: Runtime) -> tuple[Target, str | None, Identity | None]:
         """The workflow's function, its serialization, and on whose behalf it runs; None is as always."""
         if self._application_name not in (None, runtime.application.name):
-            return Target(self.workflow_name, max_attempts=DEFAULT_MAX_ATTEMPTS), None, None
+            return Target(self.workflow_name), None, None
         found = runtime.registry.find(self.workflow_name, None, None)
         if found is None:
             raise DBOSException(

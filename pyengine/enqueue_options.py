@@ -21,9 +21,6 @@ from pyengine.flows.workflows import Placement, Runners, Target
 from pyengine.preparation import Prepared
 from pyengine.runs import Identity
 
-# As `DBOS.workflow` has it by default: the function that runs is not known here.
-DEFAULT_MAX_ATTEMPTS = 101
-
 
 class _Required(TypedDict):
     workflow_name: str
@@ -94,7 +91,6 @@ def prepare_by_options(
             given["workflow_name"],
             given.get("class_name"),
             given.get("instance_name"),
-            DEFAULT_MAX_ATTEMPTS,
         ),
         args,
         kwargs,

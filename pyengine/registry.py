@@ -59,6 +59,12 @@ class RegisteredWorkflow:
         self.is_async = inspect.iscoroutinefunction(self.function)
 
     @property
+    def max_attempts(self) -> int | None:
+        """How often a workflow of it may run; None is any number."""
+        limit = self.max_recovery_attempts
+        return None if limit is None else limit + 1
+
+    @property
     def roles(self) -> Sequence[str]:
         """The roles of which a caller needs one; the function's own go before its class's."""
         return self.default_roles if self.required_roles is None else self.required_roles
@@ -140,8 +146,7 @@ class Registry:
         Raises:
             Exception: A method of a class without `@DBOS.dbos_class()`, or of an instance without a name.
         """
-        limit = workflow.max_recovery_attempts
-        max_attempts = None if limit is None else limit + 1
+        max_attempts = workflow.max_attempts
         if workflow.kind == "instance":
             config_name = getattr(args[0], "config_name", None) if args else None
             if not isinstance(config_name, str):
@@ -191,7 +196,11 @@ class Registry:
 
     def function_keys(self) -> list[str]:
         """The keys of all workflow functions that this process can run, as `pyengine.function_key` makes them."""
-        return sorted(self._keys())
+        return sorted(key for key, _ in self._keys())
+
+    def attempt_limits(self) -> dict[str, int | None]:
+        """By these keys, how often a workflow runs that was started without a number; None is any number."""
+        return {key: workflow.max_attempts for key, workflow in self._keys()}
 
     def scheduled(self) -> list[RegisteredWorkflow]:
         """The workflow functions that a decorator schedules."""
@@ -221,17 +230,17 @@ class Registry:
         found = (self._workflows.get((owner, name)) for owner in owners)
         return next((workflow for workflow in found if workflow is not None), None)
 
-    def _keys(self) -> Iterator[str]:
+    def _keys(self) -> Iterator[tuple[str, RegisteredWorkflow]]:
         for (class_name, name), workflow in self._workflows.items():
             if class_name is None or workflow.owner is None:
-                yield name
+                yield name, workflow
                 continue
             heirs = {n for n, cls in self._classes.items() if issubclass(cls, workflow.owner)}
             if workflow.kind == "class":
-                yield from (f"{heir}/{name}" for heir in heirs)
+                yield from ((f"{heir}/{name}", workflow) for heir in heirs)
             for heir, config_name in self._instances if workflow.kind == "instance" else ():
                 if heir in heirs:
-                    yield f"{heir}/{config_name}/{name}"
+                    yield f"{heir}/{config_name}/{name}", workflow
 
     def _changed(self) -> None:
         if self.on_change is not None:

@@ -339,8 +339,7 @@ def _schedulable(workflow: RegisteredWorkflow) -> tuple[str | None, int | None]:
             f"workflow {workflow.name} is a method of configured instances and can't be scheduled: schedule a "
             "function, a static method or a class method that calls it"
         )
-    limit = workflow.max_recovery_attempts
-    return workflow.class_name, None if limit is None else limit + 1
+    return workflow.class_name, workflow.max_attempts
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -688,6 +688,18 @@ $$;
 COMMENT ON FUNCTION pyengine._as_batch(requests json) IS 'A json array of documents from one document or an array.';
 
 
+CREATE FUNCTION pyengine._attempt_limit(attempt_limits jsonb, name text, class_name text, config_name text) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    select case when attempt_limits operator(pg_catalog.?) pyengine.function_key(name, class_name, config_name)
+        then (attempt_limits operator(pg_catalog.->>) pyengine.function_key(name, class_name, config_name))::int
+        else 101 end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._attempt_limit(attempt_limits jsonb, name text, class_name text, config_name text) IS 'How many runs an executor allows a workflow that was started without a number; null is any number.';
+
+
 CREATE FUNCTION pyengine._await_keys(wait_keys bigint[], channel text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -913,6 +925,26 @@ $$;
 COMMENT ON FUNCTION pyengine._cancel_workflows(workflow_ids text[]) IS 'Cancels those of the workflows that are active or dead letters; returns the ids that it cancelled.';
 
 
+CREATE FUNCTION pyengine._check_attempt_limits(attempt_limits json) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+begin
+    if json_typeof(_check_attempt_limits.attempt_limits) <> 'object' or exists (
+        select from json_each_text(case when json_typeof(_check_attempt_limits.attempt_limits) = 'object'
+            then _check_attempt_limits.attempt_limits end) l
+        where l.value !~ '^[1-9][0-9]{0,8}$'
+    ) then
+        raise exception using errcode = 'PE400', message = 'attempt_limits must be a JSON object of keys of functions, '
+            'each with a whole number from 1 to 999999999, or null for any number';
+    end if;
+end
+$_$;
+
+
+COMMENT ON FUNCTION pyengine._check_attempt_limits(attempt_limits json) IS 'Raises PE400 for numbers of attempts that can''t be.';
+
+
 CREATE FUNCTION pyengine._check_changes(changes json) RETURNS void
     LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -961,7 +993,7 @@ $$;
 COMMENT ON FUNCTION pyengine._check_channel(channel text) IS 'Raises PE400 for a text that can''t be a channel.';
 
 
-CREATE FUNCTION pyengine._check_executor(name text, functions text[], lease_seconds double precision) RETURNS void
+CREATE FUNCTION pyengine._check_executor(name text, functions text[], attempt_limits json, lease_seconds double precision) RETURNS void
     LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -973,11 +1005,12 @@ begin
     elsif _check_executor.lease_seconds between 0.1 and 3155760000 is not true then
         raise exception using errcode = 'PE400', message = 'lease_seconds must be between 0.1 and 3155760000 (100 years)';
     end if;
+    perform pyengine._check_attempt_limits(_check_executor.attempt_limits);
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine._check_executor(name text, functions text[], lease_seconds double precision) IS 'Raises PE400 for a registration that can''t be.';
+COMMENT ON FUNCTION pyengine._check_executor(name text, functions text[], attempt_limits json, lease_seconds double precision) IS 'Raises PE400 for a registration that can''t be.';
 
 
 CREATE FUNCTION pyengine._check_fork(new_workflow_id text, start_step integer, queue_name text, partition_key text, replacement_children json, timeout_ms double precision) RETURNS void
@@ -1368,6 +1401,7 @@ CREATE TABLE pyengine.executors (
     finish_reason text,
     work_is_returned boolean DEFAULT false NOT NULL,
     runs_sql_workflows boolean DEFAULT false NOT NULL,
+    attempt_limits jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT executors_finished_has_reason CHECK (((finished_at IS NULL) = (finish_reason IS NULL))),
     CONSTRAINT executors_lease_is_positive CHECK ((lease_duration > '00:00:00'::interval)),
     CONSTRAINT executors_reason_valid CHECK ((finish_reason = ANY (ARRAY['left'::text, 'lease expired'::text, 'session lost'::text, 'replaced'::text]))),
@@ -1398,6 +1432,9 @@ COMMENT ON COLUMN pyengine.executors.work_is_returned IS 'True once a finished e
 
 
 COMMENT ON COLUMN pyengine.executors.runs_sql_workflows IS 'True when the process runs workflows written in SQL, whose names are among its functions.';
+
+
+COMMENT ON COLUMN pyengine.executors.attempt_limits IS 'By the key of a function, how many runs its workflows have that were started without a number; null is any number.';
 
 
 CREATE FUNCTION pyengine._claim_due(queue pyengine.queues, executor pyengine.executors, lease_token uuid, claim_limit integer) RETURNS text[]
@@ -1896,7 +1933,7 @@ COMMENT ON COLUMN pyengine.workflows.start_token IS 'Random token of the call th
 COMMENT ON COLUMN pyengine.workflows.attempt_count IS 'How often a run was started or claimed.';
 
 
-COMMENT ON COLUMN pyengine.workflows.max_attempts IS 'Runs allowed before the workflow is dead-lettered; null is no limit.';
+COMMENT ON COLUMN pyengine.workflows.max_attempts IS 'Runs allowed before the workflow is dead-lettered; null is what the process that claims it allows its function, then stored here unless that is any number.';
 
 
 COMMENT ON COLUMN pyengine.workflows.is_serial IS 'Runs one at a time with the others of its partition key, even on a queue without partition limits.';
@@ -3117,21 +3154,28 @@ CREATE FUNCTION pyengine._lease_workflows(workflow_ids text[], executor_id bigin
     AS $$
 declare
     v_now timestamptz := pyengine.now();
-    v_executor_name text := (
-        select e.name from pyengine.executors e where e.executor_id = _lease_workflows.executor_id);
+    v_executor_name text;
+    v_limits jsonb;
     v_leased text[];
     v_dead text[];
 begin
+    select e.name, e.attempt_limits
+    into v_executor_name, v_limits
+    from pyengine.executors e
+    where e.executor_id = _lease_workflows.executor_id;
     with leased as (
         update pyengine.workflows w
         set status = 'PENDING', lease_token = _lease_workflows.lease_token,
             executor_id = _lease_workflows.executor_id, executor_name = v_executor_name,
             attempt_count = w.attempt_count + (w.status <> 'PENDING')::int,
+            max_attempts = coalesce(
+                w.max_attempts, pyengine._attempt_limit(v_limits, w.name, w.class_name, w.config_name)),
             started_at = case when w.status = 'PENDING' then w.started_at else v_now end,
             deadline_at = coalesce(w.deadline_at, v_now + w.timeout), updated_at = v_now
         from unnest(_lease_workflows.workflow_ids) i (workflow_id)
         where w.workflow_id = i.workflow_id
-            and (w.status = 'PENDING' or w.attempt_count < w.max_attempts is not false)
+            and (w.status = 'PENDING' or w.attempt_count < coalesce(w.max_attempts,
+                pyengine._attempt_limit(v_limits, w.name, w.class_name, w.config_name)) is not false)
         returning w.workflow_id
     )
     select coalesce(array_agg(c.workflow_id), '{}') into v_leased from leased c;
@@ -3139,7 +3183,9 @@ begin
     if cardinality(v_leased) < cardinality(_lease_workflows.workflow_ids) then
         with dead as (
             update pyengine.workflows w
-            set status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', deduplication_id = null, finished_at = v_now, updated_at = v_now
+            set status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED', deduplication_id = null, finished_at = v_now, updated_at = v_now,
+                max_attempts = coalesce(
+                    w.max_attempts, pyengine._attempt_limit(v_limits, w.name, w.class_name, w.config_name))
             from unnest(_lease_workflows.workflow_ids) i (workflow_id)
             where w.workflow_id = i.workflow_id and w.workflow_id <> all (v_leased)
             returning w.workflow_id
@@ -6372,7 +6418,7 @@ $$;
 COMMENT ON FUNCTION pyengine.create_roles() IS 'Creates the group roles of this schema (its name and _observer, _client, _worker, _admin), to be granted to logins; returns their names. The owner needs CREATEROLE. Role: owner.';
 
 
-CREATE FUNCTION pyengine.create_schedule(schedule_name text, workflow_name text, schedule text, context json DEFAULT NULL::json, workflow_class_name text DEFAULT NULL::text, automatic_backfill boolean DEFAULT false, cron_timezone text DEFAULT NULL::text, queue_name text DEFAULT NULL::text, application_name text DEFAULT NULL::text, catch_up text DEFAULT NULL::text, overlap text DEFAULT 'allow'::text, grace_seconds double precision DEFAULT 60, serialization text DEFAULT 'portable_json'::text, second_argument text DEFAULT 'context'::text, max_attempts integer DEFAULT 101) RETURNS SETOF pyengine.schedules
+CREATE FUNCTION pyengine.create_schedule(schedule_name text, workflow_name text, schedule text, context json DEFAULT NULL::json, workflow_class_name text DEFAULT NULL::text, automatic_backfill boolean DEFAULT false, cron_timezone text DEFAULT NULL::text, queue_name text DEFAULT NULL::text, application_name text DEFAULT NULL::text, catch_up text DEFAULT NULL::text, overlap text DEFAULT 'allow'::text, grace_seconds double precision DEFAULT 60, serialization text DEFAULT 'portable_json'::text, second_argument text DEFAULT 'context'::text, max_attempts integer DEFAULT NULL::integer) RETURNS SETOF pyengine.schedules
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -8081,7 +8127,7 @@ $$;
 COMMENT ON FUNCTION pyengine.register_application_version(application_name text, version_name text, is_pinned boolean) IS 'Makes a version of an application known, the first time as its latest, and returns it; raises PE409 if another application has it. Role: worker.';
 
 
-CREATE FUNCTION pyengine.register_executor(name text, application_name text, application_version text, version_is_pinned boolean, functions text[], channel text, lease_seconds double precision, session_pid integer DEFAULT NULL::integer, host text DEFAULT NULL::text, process_id integer DEFAULT NULL::integer, runs_sql_workflows boolean DEFAULT false) RETURNS bigint
+CREATE FUNCTION pyengine.register_executor(name text, application_name text, application_version text, version_is_pinned boolean, functions text[], channel text, lease_seconds double precision, session_pid integer DEFAULT NULL::integer, host text DEFAULT NULL::text, process_id integer DEFAULT NULL::integer, runs_sql_workflows boolean DEFAULT false, attempt_limits json DEFAULT '{}'::json) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -8090,7 +8136,8 @@ declare
     v_executor_id bigint;
 begin
     perform pyengine._check_executor(
-        register_executor.name, register_executor.functions, register_executor.lease_seconds);
+        register_executor.name, register_executor.functions, register_executor.attempt_limits,
+        register_executor.lease_seconds);
     perform pyengine._check_channel(register_executor.channel);
     perform pyengine.register_application_version(
         application_name => register_executor.application_name,
@@ -8098,7 +8145,8 @@ begin
         is_pinned => register_executor.version_is_pinned);
     insert into pyengine.executors as e (
         name, application_name, application_version, version_is_pinned, functions, host, process_id, channel,
-        lease_duration, started_at, heartbeat_at, session_pid, session_at, runs_sql_workflows
+        lease_duration, started_at, heartbeat_at, session_pid, session_at, runs_sql_workflows,
+        attempt_limits
     ) values (
         register_executor.name, register_executor.application_name, register_executor.application_version,
         register_executor.version_is_pinned, pyengine._with_sql_workflows(
@@ -8106,7 +8154,8 @@ begin
         register_executor.host,
         register_executor.process_id, register_executor.channel,
         make_interval(secs => register_executor.lease_seconds), v_now, v_now, register_executor.session_pid,
-        case when register_executor.session_pid is not null then v_now end, register_executor.runs_sql_workflows
+        case when register_executor.session_pid is not null then v_now end, register_executor.runs_sql_workflows,
+        coalesce(register_executor.attempt_limits, '{}')::jsonb
     )
     returning e.executor_id into v_executor_id;
 
@@ -8130,7 +8179,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.register_executor(name text, application_name text, application_version text, version_is_pinned boolean, functions text[], channel text, lease_seconds double precision, session_pid integer, host text, process_id integer, runs_sql_workflows boolean) IS 'Registers a process as an executor, takes over from dead predecessors of its name, and returns the new executor id. Role: worker.';
+COMMENT ON FUNCTION pyengine.register_executor(name text, application_name text, application_version text, version_is_pinned boolean, functions text[], channel text, lease_seconds double precision, session_pid integer, host text, process_id integer, runs_sql_workflows boolean, attempt_limits json) IS 'Registers a process as an executor, takes over from dead predecessors of its name, and returns the new executor id. attempt_limits has, by the key of a function, how many runs its workflows have that were started without max_attempts: null is any number, and 101 those not named there. Role: worker.';
 
 
 CREATE FUNCTION pyengine.register_queue(queue_name text, application_name text DEFAULT NULL::text, worker_concurrency integer DEFAULT NULL::integer, concurrency integer DEFAULT NULL::integer, partition_concurrency integer DEFAULT NULL::integer, partition_worker_concurrency integer DEFAULT NULL::integer, limiter_limit integer DEFAULT NULL::integer, limiter_period_seconds double precision DEFAULT NULL::double precision, partition_limiter_limit integer DEFAULT NULL::integer, partition_limiter_period_seconds double precision DEFAULT NULL::double precision, polling_interval_seconds double precision DEFAULT 1, max_depth integer DEFAULT NULL::integer, on_conflict text DEFAULT 'always_update'::text, application_version text DEFAULT NULL::text) RETURNS SETOF pyengine.queues
@@ -8725,21 +8774,23 @@ $$;
 COMMENT ON FUNCTION pyengine.set_event(workflow_id text, lease_token uuid, step_id integer, key text, serialization text, value json, step_name text) IS 'Publishes a value of a workflow under a key, under the lease of its run; with step_name as a recorded step. Role: worker.';
 
 
-CREATE FUNCTION pyengine.set_executor_functions(executor_id bigint, functions text[]) RETURNS void
+CREATE FUNCTION pyengine.set_executor_functions(executor_id bigint, functions text[], attempt_limits json DEFAULT NULL::json) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
+    perform pyengine._check_attempt_limits(set_executor_functions.attempt_limits);
     update pyengine.executors e
     set functions = pyengine._with_sql_workflows(
-        set_executor_functions.functions, e.application_name, e.runs_sql_workflows)
+        set_executor_functions.functions, e.application_name, e.runs_sql_workflows),
+        attempt_limits = coalesce(set_executor_functions.attempt_limits::jsonb, e.attempt_limits)
     where e.executor_id = set_executor_functions.executor_id and e.finished_at is null;
     delete from pyengine.bookmarks b where b.executor_id = set_executor_functions.executor_id;
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.set_executor_functions(executor_id bigint, functions text[]) IS 'Replaces the list of functions that an executor can run. Role: worker.';
+COMMENT ON FUNCTION pyengine.set_executor_functions(executor_id bigint, functions text[], attempt_limits json) IS 'Replaces the list of functions that an executor can run, and their numbers of attempts if they are given. Role: worker.';
 
 
 CREATE FUNCTION pyengine.set_latest_application_version(version_name text, application_name text DEFAULT NULL::text) RETURNS SETOF pyengine.application_versions
@@ -9586,6 +9637,9 @@ REVOKE ALL ON FUNCTION pyengine._arguments(positional_args json[], named_args js
 REVOKE ALL ON FUNCTION pyengine._as_batch(requests json) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._attempt_limit(attempt_limits jsonb, name text, class_name text, config_name text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._await_keys(wait_keys bigint[], channel text) FROM PUBLIC;
 
 
@@ -9604,13 +9658,16 @@ REVOKE ALL ON FUNCTION pyengine._cancel_overdue(batch_limit integer) FROM PUBLIC
 REVOKE ALL ON FUNCTION pyengine._cancel_workflows(workflow_ids text[]) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._check_attempt_limits(attempt_limits json) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._check_changes(changes json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._check_channel(channel text) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine._check_executor(name text, functions text[], lease_seconds double precision) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine._check_executor(name text, functions text[], attempt_limits json, lease_seconds double precision) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._check_fork(new_workflow_id text, start_step integer, queue_name text, partition_key text, replacement_children json, timeout_ms double precision) FROM PUBLIC;
@@ -10255,7 +10312,7 @@ REVOKE ALL ON FUNCTION pyengine.record_steps(requests json) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine.register_application_version(application_name text, version_name text, is_pinned boolean) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine.register_executor(name text, application_name text, application_version text, version_is_pinned boolean, functions text[], channel text, lease_seconds double precision, session_pid integer, host text, process_id integer, runs_sql_workflows boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine.register_executor(name text, application_name text, application_version text, version_is_pinned boolean, functions text[], channel text, lease_seconds double precision, session_pid integer, host text, process_id integer, runs_sql_workflows boolean, attempt_limits json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.register_queue(queue_name text, application_name text, worker_concurrency integer, concurrency integer, partition_concurrency integer, partition_worker_concurrency integer, limiter_limit integer, limiter_period_seconds double precision, partition_limiter_limit integer, partition_limiter_period_seconds double precision, polling_interval_seconds double precision, max_depth integer, on_conflict text, application_version text) FROM PUBLIC;
@@ -10306,7 +10363,7 @@ REVOKE ALL ON FUNCTION pyengine.send_messages(messages json, step json, send_to_
 REVOKE ALL ON FUNCTION pyengine.set_event(workflow_id text, lease_token uuid, step_id integer, key text, serialization text, value json, step_name text) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine.set_executor_functions(executor_id bigint, functions text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine.set_executor_functions(executor_id bigint, functions text[], attempt_limits json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.set_latest_application_version(version_name text, application_name text) FROM PUBLIC;

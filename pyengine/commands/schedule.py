@@ -166,7 +166,7 @@ def create(database: Database, *, portable: bool, **given: Any) -> None:
                 **{name: value for name, value in given.items() if name != "class_name"},
                 workflow_class_name=given["class_name"],
                 serialization="portable_json" if portable else "json",
-                max_attempts=101,
+                max_attempts=None,
             )
         )
     click.echo(f"created {printing.escaped(given['schedule_name'])}")

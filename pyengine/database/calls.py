@@ -360,8 +360,12 @@ def register_executor(
     session_pid: int | None,
     host: str,
     process_id: int,
+    attempt_limits: str,
 ) -> Call[None]:
-    """Register this process; the scalar result is its executor id."""
+    """Register this process; the scalar result is its executor id.
+
+    `attempt_limits` is a JSON object: by the key of a function, how often its workflows may run.
+    """
     return Call(
         "register_executor",
         {
@@ -376,6 +380,7 @@ def register_executor(
             "host": host,
             "process_id": process_id,
             "runs_sql_workflows": True,
+            "attempt_limits": attempt_limits,
         },
     )
 
@@ -385,10 +390,18 @@ def run_sql_step(*, workflow_id: str, lease_token: str) -> Call[None]:
     return Call("run_sql_step", {"workflow_id": workflow_id, "lease_token": lease_token})
 
 
-def set_executor_functions(*, executor_id: int, functions: Sequence[str]) -> Call[None]:
-    """Replace the list of functions that this executor can run."""
-    arguments = {"executor_id": executor_id, "functions": list(functions)}
-    return Call("set_executor_functions", arguments)
+def set_executor_functions(
+    *, executor_id: int, functions: Sequence[str], attempt_limits: str
+) -> Call[None]:
+    """Replace the list of functions that this executor can run, and how often."""
+    return Call(
+        "set_executor_functions",
+        {
+            "executor_id": executor_id,
+            "functions": list(functions),
+            "attempt_limits": attempt_limits,
+        },
+    )
 
 
 def leave_executor(*, executor_id: int) -> Call[None]:

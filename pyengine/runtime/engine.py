@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -9,7 +10,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
@@ -72,10 +73,12 @@ class Engine:
         options: EngineOptions,
         *,
         functions: Callable[[], Sequence[str]],
+        attempt_limits: Callable[[], Mapping[str, int | None]],
         execute: Callable[[Sequence[ClaimedWorkflow], str], None],
     ) -> None:
         self.options = options
         self._functions = functions
+        self._attempt_limits = attempt_limits
         self._known_functions: Sequence[str] = ()
         self._register_lock = threading.Lock()
         self.runs = LocalRuns(self._run_ended, self.give_back)
@@ -212,7 +215,11 @@ class Engine:
         if self.executor_id is not None and functions != self._known_functions:
             self._known_functions = functions
             self.gateway.run(
-                calls.set_executor_functions(executor_id=self.executor_id, functions=functions)
+                calls.set_executor_functions(
+                    executor_id=self.executor_id,
+                    functions=functions,
+                    attempt_limits=json.dumps(self._attempt_limits()),
+                )
             )
             self._dispatcher.wake()
 
@@ -255,6 +262,7 @@ class Engine:
                 session_pid=self._listener.backend_pid,
                 host=socket.gethostname(),
                 process_id=os.getpid(),
+                attempt_limits=json.dumps(self._attempt_limits()),
             )
             self.gateway.executor_id = self.gateway.run_own(call)[0]
 

@@ -150,7 +150,7 @@ CALLS: dict[str, Callable[[], Any]] = {
     "release_workflows": lambda: calls.release_workflows(leases=[("w", TOKEN)]),
     "leave_executor": lambda: calls.leave_executor(executor_id=2_000_000),
     "set_executor_functions": lambda: calls.set_executor_functions(
-        executor_id=1_000_000, functions=["another"]
+        executor_id=1_000_000, functions=["another"], attempt_limits='{"another": 3}'
     ),
     "tick_executor": lambda: calls.tick_executor(
         executor_id=1_000_000, session_pid=None, heartbeat_seconds=0.0, queue_names=None

@@ -1,5 +1,6 @@
 -- Refuse a registration that can't be, before anything is stored.
-create or replace function pyengine._check_executor(name text, functions text[], lease_seconds double precision)
+create or replace function pyengine._check_executor(
+    name text, functions text[], attempt_limits json, lease_seconds double precision)
 returns void
 language plpgsql
 immutable
@@ -14,6 +15,7 @@ begin
     elsif _check_executor.lease_seconds between 0.1 and 3155760000 is not true then
         raise exception using errcode = 'PE400', message = 'lease_seconds must be between 0.1 and 3155760000 (100 years)';
     end if;
+    perform pyengine._check_attempt_limits(_check_executor.attempt_limits);
 end
 $$;
 

@@ -13,7 +13,8 @@ create or replace function pyengine.register_executor(
     session_pid int default null,
     host text default null,
     process_id int default null,
-    runs_sql_workflows boolean default false
+    runs_sql_workflows boolean default false,
+    attempt_limits json default '{}'
 )
 returns bigint
 language plpgsql
@@ -26,7 +27,8 @@ declare
     v_executor_id bigint;
 begin
     perform pyengine._check_executor(
-        register_executor.name, register_executor.functions, register_executor.lease_seconds);
+        register_executor.name, register_executor.functions, register_executor.attempt_limits,
+        register_executor.lease_seconds);
     perform pyengine._check_channel(register_executor.channel);
     perform pyengine.register_application_version(
         application_name => register_executor.application_name,
@@ -34,7 +36,8 @@ begin
         is_pinned => register_executor.version_is_pinned);
     insert into pyengine.executors as e (
         name, application_name, application_version, version_is_pinned, functions, host, process_id, channel,
-        lease_duration, started_at, heartbeat_at, session_pid, session_at, runs_sql_workflows
+        lease_duration, started_at, heartbeat_at, session_pid, session_at, runs_sql_workflows,
+        attempt_limits
     ) values (
         register_executor.name, register_executor.application_name, register_executor.application_version,
         register_executor.version_is_pinned, pyengine._with_sql_workflows(
@@ -42,7 +45,8 @@ begin
         register_executor.host,
         register_executor.process_id, register_executor.channel,
         make_interval(secs => register_executor.lease_seconds), v_now, v_now, register_executor.session_pid,
-        case when register_executor.session_pid is not null then v_now end, register_executor.runs_sql_workflows
+        case when register_executor.session_pid is not null then v_now end, register_executor.runs_sql_workflows,
+        coalesce(register_executor.attempt_limits, '{}')::jsonb
     )
     returning e.executor_id into v_executor_id;
 
@@ -65,4 +69,4 @@ begin
 end
 $$;
 
-comment on function pyengine.register_executor is 'Registers a process as an executor, takes over from dead predecessors of its name, and returns the new executor id. Role: worker.';
+comment on function pyengine.register_executor is 'Registers a process as an executor, takes over from dead predecessors of its name, and returns the new executor id. attempt_limits has, by the key of a function, how many runs its workflows have that were started without max_attempts: null is any number, and 101 those not named there. Role: worker.';

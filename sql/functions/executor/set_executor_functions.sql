@@ -1,5 +1,9 @@
 -- Say anew which functions an executor can run.
-create or replace function pyengine.set_executor_functions(executor_id bigint, functions text[])
+create or replace function pyengine.set_executor_functions(
+    executor_id bigint,
+    functions text[],
+    attempt_limits json default null
+)
 returns void
 language plpgsql
 volatile
@@ -7,12 +11,14 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+    perform pyengine._check_attempt_limits(set_executor_functions.attempt_limits);
     update pyengine.executors e
     set functions = pyengine._with_sql_workflows(
-        set_executor_functions.functions, e.application_name, e.runs_sql_workflows)
+        set_executor_functions.functions, e.application_name, e.runs_sql_workflows),
+        attempt_limits = coalesce(set_executor_functions.attempt_limits::jsonb, e.attempt_limits)
     where e.executor_id = set_executor_functions.executor_id and e.finished_at is null;
     delete from pyengine.bookmarks b where b.executor_id = set_executor_functions.executor_id;
 end
 $$;
 
-comment on function pyengine.set_executor_functions is 'Replaces the list of functions that an executor can run. Role: worker.';
+comment on function pyengine.set_executor_functions is 'Replaces the list of functions that an executor can run, and their numbers of attempts if they are given. Role: worker.';

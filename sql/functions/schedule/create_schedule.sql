@@ -15,7 +15,7 @@ create or replace function pyengine.create_schedule(
     grace_seconds double precision default 60,
     serialization text default 'portable_json',
     second_argument text default 'context',
-    max_attempts int default 101
+    max_attempts int default null
 )
 returns setof pyengine.schedules
 language plpgsql
