@@ -86,6 +86,10 @@ test-campaigns: $(INSTALLED) ## Run each chaos campaign for a few seconds (SEED=
 chaos: $(INSTALLED) ## Prove the promises under faults: CAMPAIGN=failovers SEED=7 MINUTES=30
 	@$(BIN)/python -m tests.chaos $(CAMPAIGN) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
+.PHONY: control
+control: $(INSTALLED) ## See that the campaigns' checker finds the known faults of a DBOS release (from PyPI, into .bench/; a minute)
+	@$(BIN)/python -m tests.control
+
 .PHONY: coverage
 coverage: $(INSTALLED) ## Run the tests and print which lines of Python and which SQL they ran
 	@rm -f .coverage .coverage.*

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from typing import Any
 
@@ -40,12 +40,14 @@ FINAL = (
 )  # fmt: skip
 _COMMITS = "select xid, committed_at, c from audit.transactions"
 Session = psycopg.Connection[Any]
+Reader = Callable[[Session], Iterable[list[wal.Change]]]
 
 
 class Archive:
-    """The database of the checker."""
+    """The database of the checker; `read` is how it gets what a source has committed."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, read: Reader = wal.batches) -> None:
+        self.read = read
         self.session: Session = psycopg.connect(url, autocommit=True)
         self._seen = 0
         self._rows = 0
@@ -56,7 +58,7 @@ class Archive:
 
     def take(self, source: Session, before: int | None = None) -> None:
         """Take over what the source has committed since the last call; nothing from position `before` on."""
-        for batch in wal.batches(source):
+        for batch in self.read(source):
             rows: dict[str, list[tuple[Any, ...]]] = {}
             known = self._seen
             for change in batch:

@@ -6,7 +6,7 @@ The plugin is `pgoutput`, which every server has; `replica identity full` gives 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -47,12 +47,14 @@ def open_slot(connection: psycopg.Connection[Any]) -> None:
     connection.execute("select pg_create_logical_replication_slot('audit', 'pgoutput')")
 
 
-def publish(connection: psycopg.Connection[Any]) -> None:
+def publish(
+    connection: psycopg.Connection[Any], schema: str = "pyengine", names: Sequence[str] = TABLES
+) -> None:
     """Say which tables are audited."""
-    tables = ", ".join(f"pyengine.{name}" for name in TABLES)
-    for name in TABLES:
-        connection.execute(f"alter table pyengine.{name} replica identity full".encode())
-    connection.execute(f"create publication audit for table {tables}".encode())
+    tables = [f"{schema}.{name}" for name in names]
+    for table in tables:
+        connection.execute(f"alter table {table} replica identity full".encode())
+    connection.execute(f"create publication audit for table {', '.join(tables)}".encode())
 
 
 def batches(connection: psycopg.Connection[Any]) -> Iterator[list[Change]]:
