@@ -252,6 +252,43 @@ def test_a_row_that_somebody_holds_is_cancelled_when_it_is_free(
         DBOS.get_result(other)
 
 
+def be_overdue(sql: Session, workflow_id: str, status: str, deadline: str) -> None:
+    """A workflow whose deadline was then."""
+    sql.execute(
+        "insert into pyengine.workflows (workflow_id, status, name, created_at, updated_at, finished_at, deadline_at, "
+        "serialization, inputs) values (%s, %s, 'f', now(), now(), case when %s = 'SUCCESS' then now() end, %s, "
+        "'json', '{}')",
+        [workflow_id, status, status, deadline],
+    )
+
+
+def test_what_somebody_has_locked_keeps_nobody_elses_deadline_up(
+    sql: Session, engine_url: str
+) -> None:
+    be_overdue(sql, "locked", "ENQUEUED", "1999-01-01")
+    be_overdue(sql, "free", "ENQUEUED", "1999-01-02")
+    with psycopg.connect(engine_url) as stranger:
+        stranger.execute("select from pyengine.workflows where workflow_id = 'locked' for update")
+        sql.execute("set lock_timeout = '5s'")
+        first = sql.execute("select pyengine._cancel_overdue(100)").fetchall()
+    sql.execute("reset lock_timeout")
+
+    later = sql.execute("select pyengine._cancel_overdue(100)").fetchall()
+
+    assert (first, later) == ([(1,)], [(1,)])
+
+
+def test_those_that_have_ended_take_no_place_among_the_overdue(sql: Session) -> None:
+    for number in range(3):
+        be_overdue(sql, f"ended-{number}", "SUCCESS", "1999-01-01")
+    be_overdue(sql, "waits", "ENQUEUED", "1999-01-02")
+
+    assert sql.execute("select pyengine._cancel_overdue(1)").fetchall() == [(1,)]
+
+    ends = "select count(*) from pyengine.workflows where status = 'CANCELLED' and workflow_id = 'waits'"
+    assert sql.execute(ends).fetchall() == [(1,)]
+
+
 def test_the_overdue_are_found_by_their_index(sql: Session) -> None:
     sql.execute(
         "insert into pyengine.workflows (workflow_id, status, name, created_at, updated_at, finished_at, deadline_at, "

@@ -18,6 +18,18 @@ def refusal(sql: Session, statement: str) -> str:
     return str(caught.value.diag.message_primary)
 
 
+def test_a_start_leaves_the_window_when_the_period_is_over_and_not_before(sql: Session) -> None:
+    sql.execute(
+        "insert into pyengine.queue_starts (queue_name, started_at, start_count) values "
+        "('q', '2100-01-01', 1), ('q', '2100-01-01 00:00:00.000001', 2)"
+    )
+    query = "select pyengine._starts_in_window('q', null, '10 s', last_started_at => %s)"
+
+    assert sql.execute(query, ["2100-01-01 00:00:09.999999"]).fetchone() == (3,)
+    assert sql.execute(query, ["2100-01-01 00:00:10"]).fetchone() == (2,)
+    assert sql.execute(query, ["2100-01-01 00:00:10.000001"]).fetchone() == (0,)
+
+
 @pytest.mark.parametrize(
     ("limits", "message"),
     [

@@ -165,6 +165,18 @@ def test_a_heartbeat_that_waits_for_the_reaper_learns_that_it_is_dead(duel: Duel
     assert duel.start(duel.look, "w", uuid.uuid4(), slow) == [("PE003", None)]
 
 
+def test_what_a_process_started_while_it_died_is_given_back(duel: Duel) -> None:
+    dead, other = duel.register("dead"), duel.register("other")
+    assert duel.start(duel.first, "w", uuid.uuid4(), dead) == []
+    expire(duel, dead)
+    tick(duel.look, other)
+
+    duel.first.commit()
+    tick(duel.look, other)
+
+    assert duel.row("w") == ("ENQUEUED",)
+
+
 def test_of_two_starts_of_one_id_one_creates_and_the_other_attaches(duel: Duel) -> None:
     one, two = duel.register("one"), duel.register("two")
     token = uuid.uuid4()

@@ -114,6 +114,14 @@ PAYLOADS = {
 }
 
 
+def test_a_payload_of_exactly_the_limit_is_accepted_and_a_byte_more_is_not(sql: Connection) -> None:
+    sql.execute("select pyengine.start_workflow('f', workflow_id => 'receiver')")
+    longest = (1 << 20) - len('""')
+
+    assert code_of(sql, PAYLOADS["send_message"], json.dumps("x" * longest)) is None
+    assert code_of(sql, PAYLOADS["send_message"], json.dumps("x" * (longest + 1))) == "PE413"
+
+
 @pytest.mark.parametrize("call", PAYLOADS.values(), ids=PAYLOADS)
 def test_payloads_beyond_the_limits_are_refused(sql: Connection, call: str) -> None:
     sql.execute("select pyengine.start_workflow('f', workflow_id => 'receiver')")

@@ -170,7 +170,7 @@ MUTANTS = (
     edit("rate: one start too many", "queue/_queue_room", "(_queue_room.queue).limiter_limit - pyengine",
          "(_queue_room.queue).limiter_limit + 1 - pyengine", EXACTNESS),
     edit("rate: the end of the window", "queue/_starts_in_window", "s.started_at > greatest", "s.started_at >= greatest",
-         EXACTNESS, "tests/queues"),
+         "tests/queues/test_limits.py"),
     edit("rate: a clock that goes back", "queue/_log_starts", "greatest(pyengine.now(), v_queue.last_started_at)",
          "pyengine.now()", EXACTNESS, "tests/queues"),
     edit("delayed: before its time", "queue/_promote_delayed",
@@ -244,9 +244,9 @@ MUTANTS = (
     edit("give back: what has ended", "executor/_return_work", "o.status = 'PENDING' and o.executor_id", "o.executor_id",
          OWNERS, QUEUE_RECOVERY, PAIRS),
     edit("give back: looks no longer than the end", "executor/_return_work",
-         "and e.finished_at < pyengine.now() - interval '1 minute'", "", CONTRACT, OWNERS, "tests/workflows/test_recovery.py"),
+         "and e.finished_at < pyengine.now() - interval '1 minute'", "", OWNERS),
     edit("give back: wakes nobody", "executor/_return_work", "perform pyengine._wake_returned(v_work_keys);", "",
-         "tests/queues/test_wake_ups.py", QUEUE_RECOVERY),
+         NOTICES),
 
     # Upkeep.
     edit("prune: what has begun again", "upkeep/_prune_workflows", " and w.finished_at is not null", "", PAIRS, RETENTION),
@@ -261,5 +261,5 @@ MUTANTS = (
     # Schedules.
     edit("schedules: fired by two", "schedule/fire_schedules", SKIPPED, "", "tests/schedules"),
     edit("limits: a byte too many", "base/_is_too_large", "> pyengine._payload_limit()", "> pyengine._payload_limit() + 1",
-         CONTRACT, "tests/test_refused_payloads.py", "tests/sqlclient/test_hostile_input.py"),
+         "tests/sqlclient/test_hostile_input.py"),
 )  # fmt: skip
