@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+
 import importlib
 import os
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +162,7 @@ def start_finish(url: str, options: Options) -> dict[str, Any]:
 
 
 def concurrent(url: str, options: Options) -> dict[str, Any]:
+    """One thread starts them all, one after another, and waits for them."""
     launch(url)
     sequence(2)
     began = time.perf_counter()
@@ -168,6 +171,19 @@ def concurrent(url: str, options: Options) -> dict[str, Any]:
         handles = [DBOS.start_workflow(sequence, options["steps"]) for _ in range(workflows)]
         for handle in handles:
             handle.get_result()
+    return rate(options["rounds"] * workflows * options["steps"], began)
+
+
+def concurrent_callers(url: str, options: Options) -> dict[str, Any]:
+    """As many threads as workflows, each calling its own, as the threads of a web server do."""
+    launch(url)
+    sequence(2)
+    workflows = options["workflows"]
+    with ThreadPoolExecutor(workflows) as callers:
+        list(callers.map(sequence, [1] * workflows))
+        began = time.perf_counter()
+        for _ in range(options["rounds"]):
+            list(callers.map(sequence, [options["steps"]] * workflows))
     return rate(options["rounds"] * workflows * options["steps"], began)
 
 
@@ -415,6 +431,7 @@ WORKLOADS = {
         steps_async,
         start_finish,
         concurrent,
+        concurrent_callers,
         concurrent_async,
         enqueue,
         enqueue_batch,
