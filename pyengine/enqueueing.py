@@ -58,13 +58,13 @@ def prepare_enqueue(
     )
 
 
-def prepare_many(
+def enqueue_many_flow(
     runtime: Runtime,
     queue_name: str,
     func: Callable[..., Any],
     arguments: Iterable[Sequence[Any] | Mapping[str, Any]],
-) -> list[Prepared]:
-    """Check, number, name and encode enqueues that belong together; nothing is stored when this raises."""
+) -> Flow[list[str]]:
+    """Enqueue a workflow many times, all or none, in one commit: the ids. Nothing is stored when this raises."""
     choice = current_options().enqueue
     if choice is not None and choice.deduplication_id is not None:
         raise DBOSInvalidArgumentError(
@@ -75,7 +75,14 @@ def prepare_many(
         raise DBOSInvalidArgumentError(
             f"enqueue_many was given {len(items)} workflows: at most {MANY} go at once, call it in parts"
         )
-    return [prepare_enqueue(runtime, queue_name, func, *item) for item in items]
+    if not items:
+        return []
+    keeps_to_queue = not any("partition_key" in kwargs for _, kwargs in items)
+    first = prepare_enqueue(runtime, queue_name, func, *items[0])
+    if keeps_to_queue and first.is_plain:
+        return (yield from runtime.enqueue_alike(first, items[1:]))
+    others = [prepare_enqueue(runtime, queue_name, func, *item) for item in items[1:]]
+    return (yield from runtime.enqueue_all([first, *others]))
 
 
 def _as_arguments(number: int, item: object) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -27,8 +27,10 @@ from pyengine.flows.steering import ElsewhereStored
 from pyengine.flows.steps import record_operation
 from pyengine.flows.workflows import (
     Application,
+    Differing,
     Started,
     await_result,
+    enqueue_alike,
     enqueue_workflows,
     record_result,
     run_in_database,
@@ -148,6 +150,15 @@ class Runtime(Preparation):
             known or each.request.workflow_id
             for each, known in zip(prepared, recorded, strict=True)
         ]
+
+    def enqueue_alike(
+        self, first: Prepared, others: Sequence[tuple[tuple[Any, ...], Mapping[str, Any]]]
+    ) -> Flow[list[str]]:
+        """Enqueue `first`, and the same workflow with these arguments, all or none. The ids of the workflows."""
+        request = first.request
+        starts = [Differing(request.workflow_id, request.inputs)]
+        starts += [self.prepare_alike(first, args, kwargs) for args, kwargs in others]
+        return (yield from enqueue_alike(request, starts))
 
     def start_here(self, prepared: Prepared, workflow: RegisteredWorkflow) -> Flow[str]:
         """As `start`; a coroutine workflow runs on the running loop, untouched by the caller's cancellation."""

@@ -17,7 +17,14 @@ from pyengine.context import (
     take_chosen_id,
 )
 from pyengine.errors import DBOSException
-from pyengine.flows.workflows import Application, Placement, Runners, StartRequest, Target
+from pyengine.flows.workflows import (
+    Application,
+    Differing,
+    Placement,
+    Runners,
+    StartRequest,
+    Target,
+)
 from pyengine.identity import authorize, current_identity
 from pyengine.registry import RegisteredWorkflow, Registry
 from pyengine.runs import NOBODY, Identity, WorkflowRun
@@ -34,6 +41,11 @@ class Prepared:
     body: Callable[[], Any]
     parent: WorkflowRun | None
     step_id: int | None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether another start differs from it by nothing but the id and the inputs."""
+        return self.parent is None and self.request.start_token is None
 
 
 class Preparation:
@@ -130,6 +142,17 @@ class Preparation:
             identity=request.identity,
         )
         return Prepared(request, run, _no_body, parent, step_id)
+
+    def prepare_alike(
+        self, first: Prepared, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Differing:
+        """What is different in one more start of the same workflow.
+
+        Raises:
+            DBOSSerializationError: An argument can't be stored.
+        """
+        inputs = self.codec.encode_arguments(args, dict(kwargs), first.request.serialization)
+        return Differing(generate_workflow_id(), inputs)
 
     def runners(self, version: str | None, application_name: str | None = None) -> Runners:
         """Those of this or another application; a version that was asked for is pinned."""

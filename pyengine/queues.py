@@ -12,7 +12,7 @@ from pyengine.current import acting_client, find_runtime, get_runtime
 from pyengine.database import queue_calls
 from pyengine.database.rows import QueueRow
 from pyengine.effects import Effect, Flow
-from pyengine.enqueueing import enqueue_flow, prepare_enqueue, prepare_many
+from pyengine.enqueueing import enqueue_flow, enqueue_many_flow, prepare_enqueue
 from pyengine.errors import DBOSException
 from pyengine.execution import Runtime
 from pyengine.flows.workflows import Application
@@ -247,8 +247,7 @@ class Queue:
             DBOSBackpressureError: The queue has no room for them all.
         """
         runtime = get_runtime("Queue.enqueue_many")
-        prepared = prepare_many(runtime, self.name, func, arguments)
-        ids = runtime.run(runtime.enqueue_all(prepared))
+        ids = runtime.run(enqueue_many_flow(runtime, self.name, func, arguments))
         return [Handle(runtime, workflow_id) for workflow_id in ids]
 
     async def enqueue_many_async(
@@ -258,8 +257,7 @@ class Queue:
     ) -> list[WorkflowHandleAsync[Any]]:
         """As `enqueue_many`."""
         runtime = get_runtime("Queue.enqueue_many_async")
-        prepared = prepare_many(runtime, self.name, func, arguments)
-        ids = await runtime.run_async(runtime.enqueue_all(prepared))
+        ids = await runtime.run_async(enqueue_many_flow(runtime, self.name, func, arguments))
         return [HandleAsync(runtime, workflow_id) for workflow_id in ids]
 
     def enqueue_in_transaction(

@@ -180,6 +180,11 @@ def start(
     )
 
 
+def differing_start(workflow_id: str, inputs: str) -> str:
+    """The document of a start that has the rest in common with others of its call."""
+    return f'{{"workflow_id":{quote(workflow_id)},"inputs":{inputs}}}'
+
+
 def record_step(
     *,
     workflow_id: str,

@@ -32,9 +32,15 @@ def claim_workflows(
     )
 
 
-def enqueue_workflows(*, requests: Sequence[str]) -> Call[rows.StartAnswer]:
-    """Enqueue workflows (the documents of starts), all or none."""
-    return Call("enqueue_workflows", {"requests": f"[{','.join(requests)}]"}, rows.StartAnswer)
+def enqueue_workflows(
+    *, requests: Sequence[str], common: str | None = None
+) -> Call[rows.StartAnswer]:
+    """Enqueue workflows (the documents of starts), all or none; `common` has what the documents leave out."""
+    return Call(
+        "enqueue_workflows",
+        {"requests": f"[{','.join(requests)}]", "common": common},
+        rows.StartAnswer,
+    )
 
 
 def await_work(*, executor_id: int, channel: str, queue_names: Sequence[str] | None) -> Call[None]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from pyengine.database import calls, queue_calls
 from pyengine.database.calls import Write
@@ -118,6 +118,13 @@ class StartRequest:
     attributes: str | None = None
 
 
+class Differing(NamedTuple):
+    """What is different in workflows that are otherwise alike; the inputs are encoded."""
+
+    workflow_id: str
+    inputs: str
+
+
 def start_workflow(
     request: StartRequest, parent: WorkflowRun | None = None, step_id: int | None = None
 ) -> Flow[Started]:
@@ -165,6 +172,20 @@ def enqueue_workflows(
             parent.end(error)
         raise
     return [request.workflow_id for request in requests]
+
+
+def enqueue_alike(request: StartRequest, starts: Sequence[Differing]) -> Flow[list[str]]:
+    """Enqueue workflows that are like `request` but for their id and inputs, all or none, in one commit; their ids."""
+    answers: list[StartAnswer] = yield queue_calls.enqueue_workflows(
+        requests=[calls.differing_start(*start) for start in starts],
+        common=start_write(request, None, None).document,
+    )
+    for answer in answers:
+        workflow_id = starts[answer.item - 1].workflow_id
+        error = start_error(replace(request, workflow_id=workflow_id), answer, None)
+        if error is not None:
+            raise error
+    return [start.workflow_id for start in starts]
 
 
 def _submit(write: Write) -> Flow[StartAnswer | None]:

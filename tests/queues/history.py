@@ -218,7 +218,7 @@ CHECKS = {
             and (t.start).started_at > t.at - greatest(q.limiter_period, q.partition_limiter_period)""",
     # x was claimed, though y came before it, could be seen, could be run, was free, and went on waiting. A change of y
     # whose transaction had begun (below the horizon) may have held its row meanwhile: that excuses.
-    # So does a bookmark of the executor behind y: for a second or some it overlooks what comes back or is committed late.
+    # So does a bookmark of the executor behind y: for a while it overlooks what comes back or is committed late.
     # Of a great history some 20,000 commits are looked at.
     "I-19/I-20 order": f"""
         select x.id as claimed, y.id as overtaken, (x.new).queue_name, (x.new).partition_key, x.c

@@ -1,7 +1,8 @@
 -- Start workflows as start_workflows says, for an executor that is registered (or none).
+-- Those of which none has a parent, a throttle or a queue with a depth limit take the short way.
 -- Locks: the queues with a depth limit and the throttle keys, as _prepare_enqueue; the parents (no key update, in id order), then
 -- the new rows (in id order).
-create or replace function pyengine._start_batch(requests json, executor_id bigint, executor_name text)
+create or replace function pyengine._start_batch(requests json, common json, executor_id bigint, executor_name text)
 returns setof pyengine.start_answer
 language plpgsql
 volatile
@@ -18,15 +19,28 @@ declare
     v_full_items int[] := '{}'::int[];
     v_work_keys bigint[];
     v_has_throttles boolean := false;
+    v_requests json := pyengine._as_batch(_start_batch.requests);
 begin
-    if pyengine._may_have_field(_start_batch.requests, 'queue_name') then
-        v_full_items := pyengine._prepare_enqueue(_start_batch.requests);
-        v_has_throttles := pyengine._may_have_field(_start_batch.requests, 'throttle_key');
+    if not pyengine._needs_care(v_requests, _start_batch.common) then
+        v_created := pyengine._start_plain(
+            v_requests, _start_batch.common, _start_batch.executor_id, _start_batch.executor_name);
+        if cardinality(v_created) < json_array_length(v_requests) then
+            return query
+            select a.*
+            from pyengine._answer_starts(pyengine._with_common(v_requests, _start_batch.common), v_created, '{}') a;
+        end if;
+        return;
+    end if;
+
+    v_requests := pyengine._with_common(v_requests, _start_batch.common);
+    if pyengine._may_have_field(v_requests, 'queue_name') then
+        v_full_items := pyengine._prepare_enqueue(v_requests);
+        v_has_throttles := pyengine._may_have_field(v_requests, 'throttle_key');
     end if;
 
     with request as materialized (
         select r.*
-        from pyengine._start_requests(_start_batch.requests) r
+        from pyengine._start_requests(v_requests) r
     ), parent as materialized (
         select r.item, p.workflow_id, p.lease_token, p.attempt_count, p.deadline_at
         from (select q.item, q.parent_workflow_id from request q
@@ -98,10 +112,10 @@ begin
         perform pyengine._wake(v_work_keys);
     end if;
     if v_has_throttles then
-        perform pyengine._begin_throttles(_start_batch.requests, v_created);
+        perform pyengine._begin_throttles(v_requests, v_created);
     end if;
     if cardinality(v_created) < v_asked then
-        return query select a.* from pyengine._answer_starts(_start_batch.requests, v_created, v_full_items) a;
+        return query select a.* from pyengine._answer_starts(v_requests, v_created, v_full_items) a;
     end if;
 end
 $$;

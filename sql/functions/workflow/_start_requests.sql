@@ -1,5 +1,6 @@
--- Read the documents of start_workflows into rows, and say of each what is wrong with it.
-create or replace function pyengine._start_requests(requests json)
+-- Read the documents of start_workflows into rows, and say of each what is wrong with it. What a document leaves out is as
+-- in `common`.
+create or replace function pyengine._start_requests(requests json, common pyengine.start_request default null)
 returns table (
     workflow_id text, name text, class_name text, config_name text,
     application_name text, application_version text, version_is_pinned boolean,
@@ -20,7 +21,7 @@ as $$
             r.is_serial, r.deduplication_id, r.delay_ms, r.parent_workflow_id, r.parent_lease_token, r.parent_step_id,
             r.step_name, r.reject_known_id, r.authenticated_user, r.assumed_role, r.authenticated_roles, r.attributes,
             r.timeout_ms, r.deadline_epoch_ms, r.serialization, r.inputs)::pyengine.start_request)
-    from pg_catalog.json_populate_recordset(null::pyengine.start_request, pyengine._as_batch(requests))
+    from pg_catalog.json_populate_recordset(common, pyengine._as_batch(requests))
         with ordinality r (
             workflow_id, name, class_name, config_name, application_name, application_version,
             version_is_pinned, lease_token, start_token, max_attempts, queue_name, priority, partition_key,

@@ -1,6 +1,7 @@
--- Enqueue workflows, all or none: as start_workflows, but the first refusal is raised and nothing is stored.
+-- Enqueue workflows, all or none: as start_workflows, but the first refusal is raised and nothing is stored. The fields of
+-- `common` hold for each request that does not give them.
 -- Locks: as start_workflows.
-create or replace function pyengine.enqueue_workflows(requests json)
+create or replace function pyengine.enqueue_workflows(requests json, common json default null)
 returns setof pyengine.start_answer
 language plpgsql
 volatile
@@ -11,7 +12,9 @@ declare
     v_answer pyengine.start_answer;
 begin
     for v_answer in
-        select a.* from pyengine.start_workflows(requests => enqueue_workflows.requests) a order by a.item
+        select a.*
+        from pyengine.start_workflows(requests => enqueue_workflows.requests, common => enqueue_workflows.common) a
+        order by a.item
     loop
         if v_answer.refusal is not null then
             raise exception using errcode = v_answer.refusal,
@@ -24,4 +27,4 @@ begin
 end
 $$;
 
-comment on function pyengine.enqueue_workflows is 'Enqueues a json array of workflows, all or none; answers for those whose id exists already, as start_workflows. Role: client.';
+comment on function pyengine.enqueue_workflows is 'Enqueues a json array of workflows, all or none, with the fields that they have in common given once or in each; answers for those whose id exists already, as start_workflows. Role: client.';

@@ -3,11 +3,17 @@
 -- Locks: the rows of queues with a depth limit (in name order), the throttle keys (in their order), the parents (no key update, in id order), then the
 -- new rows (in id order).
 --
+-- The fields of `common` hold for each start that does not give them: alike ones are sent and read in half the time.
+--
 -- Refuses with PE003 under an executor that is no longer registered: whoever was declared dead registers anew first.
 -- Answers only for starts that created nothing. A repeated call with the same lease token is a repeated call,
 -- not a second start, so a lost reply is harmless. A start alone, given as an object, takes the short way if it has no
 -- parent, no throttle, and no queue with a depth limit: it costs half of what the statement for a batch does.
-create or replace function pyengine.start_workflows(requests json, executor_id bigint default null)
+create or replace function pyengine.start_workflows(
+    requests json,
+    executor_id bigint default null,
+    common json default null
+)
 returns setof pyengine.start_answer
 language plpgsql
 volatile
@@ -21,6 +27,10 @@ declare
     v_executor_name text;
     v_start pyengine.start_request;
 begin
+    if json_typeof(start_workflows.common) <> 'object' then
+        raise exception using errcode = 'PE400',
+            message = format('common is a json %s: give one document', json_typeof(start_workflows.common));
+    end if;
     if start_workflows.executor_id is not null then
         select e.name
         into v_executor_name
@@ -33,14 +43,19 @@ begin
             from pyengine._start_requests(start_workflows.requests) r;
             return;
         end if;
-    elsif pyengine._may_have_field(start_workflows.requests, 'lease_token')
-        and exists (select from pyengine._start_requests(start_workflows.requests) r where r.lease_token is not null)
+    elsif (pyengine._may_have_field(start_workflows.requests, 'lease_token')
+            or pyengine._may_have_field(start_workflows.common, 'lease_token'))
+        and exists (
+            select
+            from pyengine._start_requests(pyengine._with_common(start_workflows.requests, start_workflows.common)) r
+            where r.lease_token is not null
+        )
     then
         raise exception using errcode = 'PE400',
             message = 'executor_id is missing: only a registered executor starts workflows under a lease_token';
     end if;
 
-    if json_typeof(start_workflows.requests) = 'object'
+    if start_workflows.common is null and json_typeof(start_workflows.requests) = 'object'
         and not pyengine._may_have_field(start_workflows.requests, 'throttle_key')
     then
         v_start := json_populate_record(null::pyengine.start_request, start_workflows.requests);
@@ -53,7 +68,7 @@ begin
     return query
     select a.*
     from pyengine._start_batch(
-        pyengine._as_batch(start_workflows.requests), start_workflows.executor_id, v_executor_name) a;
+        start_workflows.requests, start_workflows.common, start_workflows.executor_id, v_executor_name) a;
 end
 $$;
 
