@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg
@@ -100,13 +100,16 @@ def start(sql: Sql, executor_id: int, requests: object) -> list[Any]:
 
 
 def outcome(
-    sql: Sql, executor_id: int, fields: Mapping[str, Any], *, alone: bool
+    sql: Sql,
+    executor_id: int,
+    fields: Mapping[str, Any],
+    send: Callable[[dict[str, Any]], object],
 ) -> tuple[Any, ...]:
     """What a start answers and leaves behind, with times as distances; all of it is undone."""
     request = {**document("new"), **fields}
     times = [time for time in _TIMES if time != "deadline_at" or "deadline_epoch_ms" not in fields]
     with sql.transaction(force_rollback=True):
-        answers = start(sql, executor_id, request if alone else [request])
+        answers = start(sql, executor_id, send(request))
         distances = [
             f"round(extract(epoch from w.{time} - w.created_at))::int as {time}" for time in times
         ]
@@ -117,14 +120,27 @@ def outcome(
         ).fetchone()
         steps = sql.execute("select step_id, child_workflow_id from pyengine.steps").fetchall()
     # The messages of some refusals tell the moment.
-    return [(answer[0], answer[1], *answer[3:]) for answer in answers], row, steps
+    return [(answer[0], answer[1], *answer[3:]) for answer in answers if answer[0] == 1], row, steps
 
 
+def in_a_batch(request: dict[str, Any]) -> list[dict[str, Any]]:
+    return [request]
+
+
+def beside_a_throttle(request: dict[str, Any]) -> list[dict[str, Any]]:
+    """In a batch that is looked at with care."""
+    throttle = {"queue_name": "plain", "throttle_key": "another", "throttle_ms": 60_000}
+    return [request, document("another", **throttle)]
+
+
+@pytest.mark.parametrize("send", [in_a_batch, beside_a_throttle])
 @pytest.mark.parametrize("name", STARTS)
-def test_a_start_alone_is_a_batch_of_one(sql: Sql, executor_id: int, name: str) -> None:
-    alone = outcome(sql, executor_id, STARTS[name], alone=True)
+def test_a_start_alone_is_as_one_of_a_batch(
+    sql: Sql, executor_id: int, name: str, send: Callable[[dict[str, Any]], object]
+) -> None:
+    alone = outcome(sql, executor_id, STARTS[name], dict)
 
-    assert alone == outcome(sql, executor_id, STARTS[name], alone=False)
+    assert alone == outcome(sql, executor_id, STARTS[name], send)
 
 
 def test_an_enqueue_alone_wakes_who_waits_for_work(
