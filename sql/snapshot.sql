@@ -3375,6 +3375,33 @@ $$;
 COMMENT ON FUNCTION pyengine._namespace() IS 'The oid of this schema.';
 
 
+CREATE FUNCTION pyengine._needs_care(requests json, common json) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_limited_queues text[] := array(select q.queue_name from pyengine.queues q where q.max_depth is not null);
+    v_document json;
+begin
+    foreach v_document in array array[_needs_care.common, _needs_care.requests] loop
+        if pyengine._may_have_field(v_document, 'parent_workflow_id')
+            or pyengine._may_have_field(v_document, 'throttle_key')
+        then
+            return true;
+        end if;
+    end loop;
+    return cardinality(v_limited_queues) > 0 and exists (
+        select from pyengine._start_requests(_needs_care.requests,
+            json_populate_record(null::pyengine.start_request, coalesce(_needs_care.common, '{}'))) r
+        where r.queue_name = any (v_limited_queues)
+    );
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._needs_care(requests json, common json) IS 'Whether starts need a look at parents, throttles or depth limits.';
+
+
 CREATE FUNCTION pyengine._next_pause(look integer, until timestamp with time zone) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -4685,7 +4712,7 @@ $$;
 COMMENT ON FUNCTION pyengine._start_alone(request pyengine.start_request, executor_id bigint, executor_name text) IS 'Starts one workflow; false when it must be started as a batch.';
 
 
-CREATE FUNCTION pyengine._start_batch(requests json, executor_id bigint, executor_name text) RETURNS SETOF pyengine.start_answer
+CREATE FUNCTION pyengine._start_batch(requests json, common json, executor_id bigint, executor_name text) RETURNS SETOF pyengine.start_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -4699,15 +4726,28 @@ declare
     v_full_items int[] := '{}'::int[];
     v_work_keys bigint[];
     v_has_throttles boolean := false;
+    v_requests json := pyengine._as_batch(_start_batch.requests);
 begin
-    if pyengine._may_have_field(_start_batch.requests, 'queue_name') then
-        v_full_items := pyengine._prepare_enqueue(_start_batch.requests);
-        v_has_throttles := pyengine._may_have_field(_start_batch.requests, 'throttle_key');
+    if not pyengine._needs_care(v_requests, _start_batch.common) then
+        v_created := pyengine._start_plain(
+            v_requests, _start_batch.common, _start_batch.executor_id, _start_batch.executor_name);
+        if cardinality(v_created) < json_array_length(v_requests) then
+            return query
+            select a.*
+            from pyengine._answer_starts(pyengine._with_common(v_requests, _start_batch.common), v_created, '{}') a;
+        end if;
+        return;
+    end if;
+
+    v_requests := pyengine._with_common(v_requests, _start_batch.common);
+    if pyengine._may_have_field(v_requests, 'queue_name') then
+        v_full_items := pyengine._prepare_enqueue(v_requests);
+        v_has_throttles := pyengine._may_have_field(v_requests, 'throttle_key');
     end if;
 
     with request as materialized (
         select r.*
-        from pyengine._start_requests(_start_batch.requests) r
+        from pyengine._start_requests(v_requests) r
     ), parent as materialized (
         select r.item, p.workflow_id, p.lease_token, p.attempt_count, p.deadline_at
         from (select q.item, q.parent_workflow_id from request q
@@ -4779,16 +4819,16 @@ begin
         perform pyengine._wake(v_work_keys);
     end if;
     if v_has_throttles then
-        perform pyengine._begin_throttles(_start_batch.requests, v_created);
+        perform pyengine._begin_throttles(v_requests, v_created);
     end if;
     if cardinality(v_created) < v_asked then
-        return query select a.* from pyengine._answer_starts(_start_batch.requests, v_created, v_full_items) a;
+        return query select a.* from pyengine._answer_starts(v_requests, v_created, v_full_items) a;
     end if;
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine._start_batch(requests json, executor_id bigint, executor_name text) IS 'Starts or enqueues a json array of workflows.';
+COMMENT ON FUNCTION pyengine._start_batch(requests json, common json, executor_id bigint, executor_name text) IS 'Starts or enqueues a json array of workflows.';
 
 
 CREATE FUNCTION pyengine._start_debounced(call pyengine.debounce_call) RETURNS pyengine.debounce_answer
@@ -4829,6 +4869,72 @@ $$;
 COMMENT ON FUNCTION pyengine._start_debounced(call pyengine.debounce_call) IS 'Enqueues the workflow of a debounced call; null when the key was taken meanwhile.';
 
 
+CREATE FUNCTION pyengine._start_plain(requests json, common json, executor_id bigint, executor_name text) RETURNS text[]
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_common pyengine.start_request := json_populate_record(
+        null::pyengine.start_request, coalesce(_start_plain.common, '{}'));
+    v_created text[];
+    v_queue_names text[];
+begin
+    with created as (
+        insert into pyengine.workflows (
+            workflow_id, status, name, class_name, config_name,
+            application_name, application_version, version_is_pinned,
+            executor_id, executor_name, lease_token, start_token, attempt_count, max_attempts,
+            queue_name, priority, partition_key, is_serial, deduplication_id,
+            authenticated_user, assumed_role, authenticated_roles, attributes,
+            timeout, deadline_at, delayed_until, created_at, updated_at, started_at,
+            serialization, inputs
+        )
+        select
+            r.workflow_id,
+            case when r.lease_token is not null then 'PENDING' when r.delay_ms > 0 then 'DELAYED' else 'ENQUEUED' end,
+            r.name, r.class_name, r.config_name,
+            r.application_name, r.application_version, coalesce(r.version_is_pinned, false),
+            case when r.lease_token is not null then _start_plain.executor_id end,
+            case when r.lease_token is not null then _start_plain.executor_name end,
+            r.lease_token, r.start_token, (r.lease_token is not null)::int, r.max_attempts,
+            r.queue_name, coalesce(r.priority, 0), r.partition_key, coalesce(r.is_serial, false), r.deduplication_id,
+            r.authenticated_user, r.assumed_role,
+            case when r.authenticated_roles is not null
+                then array(select json_array_elements_text(r.authenticated_roles)) end,
+            r.attributes,
+            case when r.timeout_ms > 0 then make_interval(secs => r.timeout_ms / 1000.0) end,
+            case when r.deadline_epoch_ms is not null then to_timestamp(r.deadline_epoch_ms / 1000.0)
+                when r.timeout_ms > 0 and r.lease_token is not null
+                then v_now + make_interval(secs => r.timeout_ms / 1000.0) end,
+            case when r.delay_ms > 0 then v_now + make_interval(secs => r.delay_ms / 1000.0) end,
+            v_now + make_interval(secs => (r.item - 1) / 1000000.0), v_now,
+            case when r.lease_token is not null then v_now end,
+            r.serialization, r.inputs
+        from pyengine._start_requests(_start_plain.requests, v_common) r
+        where r.refusal is null
+        order by r.workflow_id collate "C"
+        on conflict do nothing
+        returning workflow_id, case when status = 'ENQUEUED' then coalesce(queue_name, '') end as queue_name
+    )
+    select array_agg(c.workflow_id), array_agg(distinct c.queue_name) filter (where c.queue_name is not null)
+    into v_created, v_queue_names
+    from created c;
+
+    if v_queue_names is not null then
+        perform pyengine._wake(array(select pyengine.wait_key('work', n) from unnest(v_queue_names) n));
+    end if;
+    return coalesce(v_created, '{}');
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._start_plain(requests json, common json, executor_id bigint, executor_name text) IS 'Starts or enqueues workflows that need no look at a parent, a throttle or a depth limit; the ids of the new ones.';
+
+
 CREATE FUNCTION pyengine._start_refusal(request pyengine.start_request) RETURNS text
     LANGUAGE sql STABLE
     AS $$
@@ -4859,7 +4965,7 @@ $$;
 COMMENT ON FUNCTION pyengine._start_refusal(request pyengine.start_request) IS 'The code of what is wrong with a start, if anything.';
 
 
-CREATE FUNCTION pyengine._start_requests(requests json) RETURNS TABLE(workflow_id text, name text, class_name text, config_name text, application_name text, application_version text, version_is_pinned boolean, lease_token uuid, start_token uuid, max_attempts integer, queue_name text, priority integer, partition_key text, is_serial boolean, deduplication_id text, delay_ms double precision, parent_workflow_id text, parent_lease_token uuid, parent_step_id integer, step_name text, reject_known_id boolean, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb, timeout_ms double precision, deadline_epoch_ms double precision, serialization text, inputs json, item integer, refusal text)
+CREATE FUNCTION pyengine._start_requests(requests json, common pyengine.start_request DEFAULT NULL::pyengine.start_request) RETURNS TABLE(workflow_id text, name text, class_name text, config_name text, application_name text, application_version text, version_is_pinned boolean, lease_token uuid, start_token uuid, max_attempts integer, queue_name text, priority integer, partition_key text, is_serial boolean, deduplication_id text, delay_ms double precision, parent_workflow_id text, parent_lease_token uuid, parent_step_id integer, step_name text, reject_known_id boolean, authenticated_user text, assumed_role text, authenticated_roles json, attributes jsonb, timeout_ms double precision, deadline_epoch_ms double precision, serialization text, inputs json, item integer, refusal text)
     LANGUAGE sql STABLE
     AS $$
     select r.*,
@@ -4869,7 +4975,7 @@ CREATE FUNCTION pyengine._start_requests(requests json) RETURNS TABLE(workflow_i
             r.is_serial, r.deduplication_id, r.delay_ms, r.parent_workflow_id, r.parent_lease_token, r.parent_step_id,
             r.step_name, r.reject_known_id, r.authenticated_user, r.assumed_role, r.authenticated_roles, r.attributes,
             r.timeout_ms, r.deadline_epoch_ms, r.serialization, r.inputs)::pyengine.start_request)
-    from pg_catalog.json_populate_recordset(null::pyengine.start_request, pyengine._as_batch(requests))
+    from pg_catalog.json_populate_recordset(common, pyengine._as_batch(requests))
         with ordinality r (
             workflow_id, name, class_name, config_name, application_name, application_version,
             version_is_pinned, lease_token, start_token, max_attempts, queue_name, priority, partition_key,
@@ -4879,7 +4985,7 @@ CREATE FUNCTION pyengine._start_requests(requests json) RETURNS TABLE(workflow_i
 $$;
 
 
-COMMENT ON FUNCTION pyengine._start_requests(requests json) IS 'The rows of a start_workflows request, each with the code of what is wrong with it, if anything.';
+COMMENT ON FUNCTION pyengine._start_requests(requests json, common pyengine.start_request) IS 'The rows of a start_workflows request, each with the code of what is wrong with it, if anything.';
 
 
 CREATE FUNCTION pyengine._start_scheduled(schedule pyengine.schedules, ticks text[], id_prefix text) RETURNS SETOF pyengine.scheduled_start
@@ -5564,6 +5670,22 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._with_children(workflow_ids text[]) IS 'The ids of workflows and of all that they started, directly or not.';
+
+
+CREATE FUNCTION pyengine._with_common(requests json, common json) RETURNS json
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+    select case when common is null or common::text ~ '^\s*\{\s*\}\s*$' then pyengine._as_batch(requests) else (
+        select coalesce(pg_catalog.json_agg(case
+            when r.request::text ~ '^\s*\{\s*\}\s*$' then common
+            else (pg_catalog.regexp_replace(common::text, '\}\s*$', ',')
+                || pg_catalog.regexp_replace(r.request::text, '^\s*\{', ''))::json end order by r.n), '[]')
+        from pg_catalog.json_array_elements(pyengine._as_batch(requests)) with ordinality r (request, n)
+    ) end
+$_$;
+
+
+COMMENT ON FUNCTION pyengine._with_common(requests json, common json) IS 'The documents of a batch, each with the fields that it has in common with the others.';
 
 
 CREATE FUNCTION pyengine._with_sql_workflows(functions text[], application_name text, runs_sql_workflows boolean) RETURNS text[]
@@ -6627,7 +6749,7 @@ $$;
 COMMENT ON FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, positional_args json[], named_args json, class_name text, config_name text, workflow_id text, app_version text, timeout_ms bigint, deadline_epoch_ms bigint, deduplication_id text, priority integer, queue_partition_key text, authenticated_user text, authenticated_roles text, delay_until_epoch_ms bigint, application_name text, attributes jsonb, max_attempts integer, throttle_key text, throttle_ms bigint, duplication_policy text) IS 'Enqueues one workflow in the caller''s transaction and returns its id. The same id again is the same workflow; arguments are plain JSON, times are milliseconds since 1970. A throttle_key allows one start of the queue in throttle_ms; duplication_policy return-existing gives back the workflow that is in the way of this one instead of PE409. Role: client.';
 
 
-CREATE FUNCTION pyengine.enqueue_workflows(requests json) RETURNS SETOF pyengine.start_answer
+CREATE FUNCTION pyengine.enqueue_workflows(requests json, common json DEFAULT NULL::json) RETURNS SETOF pyengine.start_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
@@ -6635,7 +6757,9 @@ declare
     v_answer pyengine.start_answer;
 begin
     for v_answer in
-        select a.* from pyengine.start_workflows(requests => enqueue_workflows.requests) a order by a.item
+        select a.*
+        from pyengine.start_workflows(requests => enqueue_workflows.requests, common => enqueue_workflows.common) a
+        order by a.item
     loop
         if v_answer.refusal is not null then
             raise exception using errcode = v_answer.refusal,
@@ -6649,7 +6773,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.enqueue_workflows(requests json) IS 'Enqueues a json array of workflows, all or none; answers for those whose id exists already, as start_workflows. Role: client.';
+COMMENT ON FUNCTION pyengine.enqueue_workflows(requests json, common json) IS 'Enqueues a json array of workflows, all or none, with the fields that they have in common given once or in each; answers for those whose id exists already, as start_workflows. Role: client.';
 
 
 CREATE FUNCTION pyengine.explain_workflow(workflow_id text) RETURNS SETOF pyengine.explanation
@@ -8954,7 +9078,7 @@ $$;
 COMMENT ON FUNCTION pyengine.start_workflow(workflow_name text, positional_args json[], named_args json, class_name text, config_name text, workflow_id text, app_version text, timeout_ms bigint, deadline_epoch_ms bigint, authenticated_user text, authenticated_roles text, application_name text, attributes jsonb, max_attempts integer) IS 'Starts one workflow without a queue, in the caller''s transaction, and returns its id: any process that has the function runs it. Arguments as for enqueue_workflow. Role: client.';
 
 
-CREATE FUNCTION pyengine.start_workflows(requests json, executor_id bigint DEFAULT NULL::bigint) RETURNS SETOF pyengine.start_answer
+CREATE FUNCTION pyengine.start_workflows(requests json, executor_id bigint DEFAULT NULL::bigint, common json DEFAULT NULL::json) RETURNS SETOF pyengine.start_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -8965,6 +9089,10 @@ declare
     v_executor_name text;
     v_start pyengine.start_request;
 begin
+    if json_typeof(start_workflows.common) <> 'object' then
+        raise exception using errcode = 'PE400',
+            message = format('common is a json %s: give one document', json_typeof(start_workflows.common));
+    end if;
     if start_workflows.executor_id is not null then
         select e.name
         into v_executor_name
@@ -8977,14 +9105,19 @@ begin
             from pyengine._start_requests(start_workflows.requests) r;
             return;
         end if;
-    elsif pyengine._may_have_field(start_workflows.requests, 'lease_token')
-        and exists (select from pyengine._start_requests(start_workflows.requests) r where r.lease_token is not null)
+    elsif (pyengine._may_have_field(start_workflows.requests, 'lease_token')
+            or pyengine._may_have_field(start_workflows.common, 'lease_token'))
+        and exists (
+            select
+            from pyengine._start_requests(pyengine._with_common(start_workflows.requests, start_workflows.common)) r
+            where r.lease_token is not null
+        )
     then
         raise exception using errcode = 'PE400',
             message = 'executor_id is missing: only a registered executor starts workflows under a lease_token';
     end if;
 
-    if json_typeof(start_workflows.requests) = 'object'
+    if start_workflows.common is null and json_typeof(start_workflows.requests) = 'object'
         and not pyengine._may_have_field(start_workflows.requests, 'throttle_key')
     then
         v_start := json_populate_record(null::pyengine.start_request, start_workflows.requests);
@@ -8997,12 +9130,12 @@ begin
     return query
     select a.*
     from pyengine._start_batch(
-        pyengine._as_batch(start_workflows.requests), start_workflows.executor_id, v_executor_name) a;
+        start_workflows.requests, start_workflows.common, start_workflows.executor_id, v_executor_name) a;
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.start_workflows(requests json, executor_id bigint) IS 'Starts (with a lease) or enqueues (without) a json array of workflows, or one, in one commit; answers only for those that it did not create. Role: client.';
+COMMENT ON FUNCTION pyengine.start_workflows(requests json, executor_id bigint, common json) IS 'Starts (with a lease) or enqueues (without) a json array of workflows, or one, in one commit; answers only for those that it did not create. Role: client.';
 
 
 CREATE FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer DEFAULT NULL::integer, heartbeat_seconds double precision DEFAULT 3, queue_names text[] DEFAULT NULL::text[]) RETURNS SETOF pyengine.tick_result
@@ -9874,6 +10007,9 @@ REVOKE ALL ON FUNCTION pyengine._moment(at timestamp with time zone) FROM PUBLIC
 REVOKE ALL ON FUNCTION pyengine._namespace() FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._needs_care(requests json, common json) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._next_pause(look integer, until timestamp with time zone) FROM PUBLIC;
 
 
@@ -9997,16 +10133,19 @@ REVOKE ALL ON FUNCTION pyengine._sql_arguments(inputs json) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._start_alone(request pyengine.start_request, executor_id bigint, executor_name text) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine._start_batch(requests json, executor_id bigint, executor_name text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine._start_batch(requests json, common json, executor_id bigint, executor_name text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._start_debounced(call pyengine.debounce_call) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._start_plain(requests json, common json, executor_id bigint, executor_name text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._start_refusal(request pyengine.start_request) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine._start_requests(requests json) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine._start_requests(requests json, common pyengine.start_request) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._start_scheduled(schedule pyengine.schedules, ticks text[], id_prefix text) FROM PUBLIC;
@@ -10082,6 +10221,9 @@ REVOKE ALL ON FUNCTION pyengine._window_opens_at(queue pyengine.queues) FROM PUB
 
 
 REVOKE ALL ON FUNCTION pyengine._with_children(workflow_ids text[]) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._with_common(requests json, common json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._with_sql_workflows(functions text[], application_name text, runs_sql_workflows boolean) FROM PUBLIC;
@@ -10171,7 +10313,7 @@ REVOKE ALL ON FUNCTION pyengine.drop_sql_workflow(name text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, positional_args json[], named_args json, class_name text, config_name text, workflow_id text, app_version text, timeout_ms bigint, deadline_epoch_ms bigint, deduplication_id text, priority integer, queue_partition_key text, authenticated_user text, authenticated_roles text, delay_until_epoch_ms bigint, application_name text, attributes jsonb, max_attempts integer, throttle_key text, throttle_ms bigint, duplication_policy text) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine.enqueue_workflows(requests json) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine.enqueue_workflows(requests json, common json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.explain_workflow(workflow_id text) FROM PUBLIC;
@@ -10384,7 +10526,7 @@ REVOKE ALL ON FUNCTION pyengine.sleep_until(workflow_id text, lease_token uuid, 
 REVOKE ALL ON FUNCTION pyengine.start_workflow(workflow_name text, positional_args json[], named_args json, class_name text, config_name text, workflow_id text, app_version text, timeout_ms bigint, deadline_epoch_ms bigint, authenticated_user text, authenticated_roles text, application_name text, attributes jsonb, max_attempts integer) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine.start_workflows(requests json, executor_id bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine.start_workflows(requests json, executor_id bigint, common json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer, heartbeat_seconds double precision, queue_names text[]) FROM PUBLIC;
