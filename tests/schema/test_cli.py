@@ -79,7 +79,7 @@ def test_migrate_gives_roles_to_logins_and_groups(
         url=empty_database,
     )
     may = (
-        f"select has_function_privilege(%s, '{names[0]}.start_workflows(json, bigint)', 'execute'),"
+        f"select has_function_privilege(%s, '{names[0]}.start_workflows(json, bigint, json)', 'execute'),"
         f" has_function_privilege(%s, '{names[0]}.finish_workflows(json)', 'execute')"
     ).encode()
     granted = {
