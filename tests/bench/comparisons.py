@@ -61,12 +61,20 @@ COMPARISONS = (
     ),
     Comparison(
         "W3",
-        "64 workflows of 5 steps, sync",
+        "64 callers' workflows of 5 steps, sync",
         "steps/s",
-        "concurrent",
+        "concurrent_callers",
         {"workflows": 64, "steps": 5, "rounds": 20},
         limit="many",
         slow_peers={"dbos": 10, "absurd-sdk": 10},
+    ),
+    Comparison(
+        "W3s",
+        "the same, started by one thread",
+        "steps/s",
+        "concurrent",
+        {"workflows": 64, "steps": 5, "rounds": 20},
+        slow_peers={"dbos": 10},
     ),
     Comparison(
         "W3a",

@@ -114,6 +114,11 @@ def concurrent(url: str, options: Options) -> dict[str, Any]:
     return rate(options["rounds"] * options["workflows"] * count, began)
 
 
+def concurrent_callers(url: str, options: Options) -> dict[str, Any]:
+    """Its workers poll for what was spawned, by however many callers."""
+    return concurrent(url, options)
+
+
 def _until_none_is_left(url: str) -> None:
     query = "select 1 from absurd.t_bench where state not in ('completed', 'failed') limit 1"
     with psycopg.connect(url, autocommit=True) as connection:
@@ -248,6 +253,7 @@ WORKLOADS = {
         steps,
         start_finish,
         concurrent,
+        concurrent_callers,
         enqueue,
         enqueue_batch,
         drain,
