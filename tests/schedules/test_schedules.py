@@ -523,10 +523,11 @@ def test_a_name_is_taken_once(dbos: type[DBOS], launch: Launch) -> None:
     assert len(DBOS.list_schedules(application_name="test-app")) == 1
 
 
-def test_schedules_are_listed_by_filters(dbos: type[DBOS]) -> None:
+def test_schedules_are_listed_by_filters(dbos: type[DBOS], sql: Sql) -> None:
     create("nightly-a")
     create("nightly-b", fn=report_async)
     create("weekly", fn=Reports.of_class)
+    planned(sql)
 
     def names(**filters: Any) -> list[str]:
         return [schedule["schedule_name"] for schedule in DBOS.list_schedules(**filters)]

@@ -21,6 +21,7 @@ from pyengine import (
     datasource_places,
     error,
 )
+from pyengine.config import DBOSConfig
 from pyengine.current import get_runtime
 from pyengine.runtime.sweep import Sweep
 from pyengine.serialization import PickleSerializer
@@ -104,9 +105,9 @@ def items(connection: Sql) -> list[str]:
 
 
 def test_in_the_engines_database_writes_and_checkpoint_are_one_commit(
-    orders: Sql, engine_url: str, launch: Launch, is_async: bool
+    orders: Sql, config: DBOSConfig, launch: Launch, is_async: bool
 ) -> None:
-    create(is_async, engine_url)
+    create(is_async, config["system_database_url"])
     launch()
 
     with SetWorkflowID("w"):
