@@ -31,6 +31,7 @@ from pyengine.queue_limits import QueueLimits, QueueRateLimit, check_queue_name,
 from pyengine.queueing import QueueControl
 from pyengine.queues import OnConflict, Queue, register
 from pyengine.registry import Registry
+from pyengine.renaming import Renaming
 from pyengine.senders import DEFAULT_FORMAT
 from pyengine.serialization import WorkflowSerializationFormat
 from pyengine.steering import Steering
@@ -128,6 +129,7 @@ class DBOSClient(
     QueueControl,
     ClientSchedules,
     Versions,
+    Renaming,
 ):
     """Enqueue workflows, talk to them and look at them from a program that runs none of them.
 

@@ -281,6 +281,18 @@ class QueueRow:
 
 
 @dataclass(frozen=True, slots=True)
+class RenamedRows:
+    """How much was given to another application; after `last_workflow_id` there is more."""
+
+    queues: int
+    schedules: int
+    versions: int
+    workflows: int
+    steps: int
+    last_workflow_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class VersionRow:
     """A version of an application."""
 

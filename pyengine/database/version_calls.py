@@ -28,6 +28,28 @@ def list_application_versions(*, application_name: str | None) -> Call[rows.Vers
     )
 
 
+def rename_application(
+    *,
+    old_name: str | None,
+    new_name: str,
+    batch_size: int,
+    adopt_unclaimed_rows: bool,
+    after_workflow_id: str | None,
+) -> Call[rows.RenamedRows]:
+    """Give declarations and so many workflows of an application to another name."""
+    return Call(
+        "rename_application",
+        {
+            "old_name": old_name,
+            "new_name": new_name,
+            "batch_size": batch_size,
+            "adopt_unclaimed_rows": adopt_unclaimed_rows,
+            "after_workflow_id": after_workflow_id,
+        },
+        rows.RenamedRows,
+    )
+
+
 def set_latest_application_version(
     *, version_name: str, application_name: str | None
 ) -> Call[rows.VersionRow]:

@@ -121,6 +121,36 @@ def test_a_batch_is_cancelled_and_a_batch_is_removed(
     assert rows == [("waiting", "CANCELLED")]
 
 
+def test_the_example_of_another_name_says_how_much_got_it(
+    server: embedded.Server, sql: psycopg.Connection[Any], engine_url: str
+) -> None:
+    sql.execute("select pyengine.start_workflow('f', application_name => 'shop')")
+
+    assert psql(server, engine_url, *examples("## Checking and moving")) == "0|0|0|1|0|\n"
+
+
+def test_conditions_are_what_the_example_says(
+    server: embedded.Server, sql: psycopg.Connection[Any], engine_url: str
+) -> None:
+    psql(server, engine_url, *examples("### `list_workflows(condition => ...)`"))
+
+
+# The sections whose examples the tests above and below run, with those inside them.
+RUN = (
+    *("# The engine in SQL", "## Clients", "## A run by hand", "## The life of a workflow"),
+    *("## Workflows written in SQL", "## Schedules", "## Checking and moving", "## Documents"),
+)
+
+
+def test_every_example_is_run() -> None:
+    found = re.split(r"^(##? .*)$", PAGE, flags=re.MULTILINE)
+    with_examples = {
+        t for t, text in zip(found[1::2], found[2::2], strict=True) if "```sql" in text
+    }
+
+    assert with_examples == set(RUN)
+
+
 def test_the_reference_is_what_the_database_says(sql: psycopg.Connection[Any]) -> None:
     assert sql_reference.in_readme(PAGE, sql_reference.reference(sql)) == PAGE, (
         "run `make generate`"
