@@ -215,6 +215,19 @@ CREATE TYPE pyengine.receipt AS (
 COMMENT ON TYPE pyengine.receipt IS 'What a durable wait came to: done with an outcome, or how long it may still take.';
 
 
+CREATE TYPE pyengine.renamed_rows AS (
+	queues bigint,
+	schedules bigint,
+	versions bigint,
+	workflows bigint,
+	steps bigint,
+	last_workflow_id text
+);
+
+
+COMMENT ON TYPE pyengine.renamed_rows IS 'How much a call of rename_application gave to the new name (steps are those of the workflows), and the id to go on after; null when that was all.';
+
+
 CREATE TYPE pyengine.run_lease AS (
 	workflow_id text,
 	lease_token uuid
@@ -4188,6 +4201,86 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._remove_bookmarks(wait_keys bigint[]) IS 'Removes the bookmarks of queues.';
+
+
+CREATE FUNCTION pyengine._rename_declarations(old_name text, new_name text, adopt_unclaimed_rows boolean) RETURNS pyengine.renamed_rows
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_renamed pyengine.renamed_rows;
+    v_name text;
+begin
+    perform 1
+    from pyengine.application_versions v
+    where v.application_name in (_rename_declarations.old_name, _rename_declarations.new_name)
+    order by v.version_name, v.application_name
+    for update;
+    with taken as (
+        delete from pyengine.application_versions v
+        where v.application_name = _rename_declarations.old_name
+        returning v.*
+    ), given as (
+        insert into pyengine.application_versions as a (
+            version_name, version_id, application_name, is_pinned, version_timestamp, created_at
+        )
+        select t.version_name, t.version_id, _rename_declarations.new_name, t.is_pinned, t.version_timestamp, t.created_at
+        from taken t
+        on conflict on constraint application_versions_pkey do update
+        set version_timestamp = greatest(a.version_timestamp, excluded.version_timestamp)
+    )
+    select count(*) into v_renamed.versions from taken t;
+
+    for v_name in
+        update pyengine.sql_workflows w
+        set application_name = _rename_declarations.new_name
+        where w.application_name = _rename_declarations.old_name
+            or (w.application_name is null and _rename_declarations.adopt_unclaimed_rows)
+        returning w.name
+    loop
+        perform pyengine._renew_sql_functions(v_name);
+    end loop;
+
+    insert into pyengine.retention_policies (
+        application_name, success_age, error_age, cancelled_age, dead_letter_age, keep_newest, next_at, updated_at
+    )
+    select _rename_declarations.new_name, r.success_age, r.error_age, r.cancelled_age, r.dead_letter_age, r.keep_newest,
+        v_now, v_now
+    from pyengine.retention_policies r
+    where r.application_name = _rename_declarations.old_name
+    on conflict on constraint retention_policies_pkey do nothing;
+    delete from pyengine.retention_policies r where r.application_name = _rename_declarations.old_name;
+
+    perform 1
+    from pyengine.schedules s
+    where s.application_name = _rename_declarations.old_name
+        or (s.application_name is null and _rename_declarations.adopt_unclaimed_rows)
+    order by s.schedule_name
+    for no key update;
+    update pyengine.schedules s
+    set application_name = _rename_declarations.new_name, updated_at = v_now
+    where s.application_name = _rename_declarations.old_name
+        or (s.application_name is null and _rename_declarations.adopt_unclaimed_rows);
+    get diagnostics v_renamed.schedules = row_count;
+
+    perform 1
+    from pyengine.queues q
+    where q.application_name = _rename_declarations.old_name
+        or (q.application_name is null and _rename_declarations.adopt_unclaimed_rows)
+    order by q.queue_name
+    for no key update;
+    update pyengine.queues q
+    set application_name = _rename_declarations.new_name, updated_at = v_now
+    where q.application_name = _rename_declarations.old_name
+        or (q.application_name is null and _rename_declarations.adopt_unclaimed_rows);
+    get diagnostics v_renamed.queues = row_count;
+    return v_renamed;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._rename_declarations(old_name text, new_name text, adopt_unclaimed_rows boolean) IS 'Gives the versions, schedules, queues and policies of an application to another name.';
 
 
 CREATE FUNCTION pyengine._renew_sql_functions(name text) RETURNS void
@@ -8441,6 +8534,63 @@ $$;
 COMMENT ON FUNCTION pyengine.release_workflows(requests json) IS 'Gives workflows of a json array (workflow_id, lease_token) back unfinished; returns the ids that it released. Role: worker.';
 
 
+CREATE FUNCTION pyengine.rename_application(old_name text, new_name text, batch_size integer DEFAULT 10000, adopt_unclaimed_rows boolean DEFAULT false, after_workflow_id text DEFAULT NULL::text) RETURNS pyengine.renamed_rows
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_hashjoin TO 'off'
+    SET enable_mergejoin TO 'off'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+    v_renamed pyengine.renamed_rows;
+    v_ids text[];
+begin
+    if btrim(coalesce(rename_application.new_name, '')) = '' or octet_length(rename_application.new_name) > 512 then
+        raise exception using errcode = 'PE400', message = 'new_name must have 1 to 512 bytes and not be blank';
+    elsif rename_application.batch_size between 1 and 100000 is not true then
+        raise exception using errcode = 'PE400', message = 'batch_size must be between 1 and 100000';
+    elsif rename_application.adopt_unclaimed_rows is null then
+        raise exception using errcode = 'PE400', message = 'adopt_unclaimed_rows must be true or false';
+    elsif coalesce(rename_application.old_name, rename_application.new_name) = rename_application.new_name
+        and not rename_application.adopt_unclaimed_rows
+    then
+        raise exception using errcode = 'PE400',
+            message = 'nothing to rename: give another old_name, or adopt_unclaimed_rows';
+    end if;
+
+    v_renamed := pyengine._rename_declarations(
+        nullif(rename_application.old_name, rename_application.new_name), rename_application.new_name,
+        rename_application.adopt_unclaimed_rows);
+    v_ids := array(
+        select w.workflow_id
+        from pyengine.workflows w
+        where (rename_application.after_workflow_id is null or w.workflow_id > rename_application.after_workflow_id)
+            and (w.application_name = nullif(rename_application.old_name, rename_application.new_name)
+                or (w.application_name is null and rename_application.adopt_unclaimed_rows))
+        order by w.workflow_id
+        limit rename_application.batch_size
+        for no key update
+    );
+    update pyengine.workflows w
+    set application_name = rename_application.new_name, updated_at = v_now
+    from unnest(v_ids) i (workflow_id)
+    where w.workflow_id = i.workflow_id;
+
+    v_renamed.workflows := cardinality(v_ids);
+    v_renamed.steps := (select count(*) from pyengine.steps s where s.workflow_id = any (v_ids));
+    if cardinality(v_ids) = rename_application.batch_size then
+        v_renamed.last_workflow_id := v_ids[cardinality(v_ids)];
+    end if;
+    perform pyengine._wake_returned(pyengine._work_keys(rename_application.new_name, null));
+    return v_renamed;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.rename_application(old_name text, new_name text, batch_size integer, adopt_unclaimed_rows boolean, after_workflow_id text) IS 'Gives queues, schedules, versions and batch_size workflows of an application (and with adopt_unclaimed_rows of none) to another name, and says how many; while last_workflow_id is not null there are more, for a call with it as after_workflow_id. Role: admin.';
+
+
 CREATE FUNCTION pyengine.renew_roles() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -10070,6 +10220,9 @@ REVOKE ALL ON FUNCTION pyengine._recorded_bounce(workflow_id text, start_step_id
 REVOKE ALL ON FUNCTION pyengine._remove_bookmarks(wait_keys bigint[]) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._rename_declarations(old_name text, new_name text, adopt_unclaimed_rows boolean) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._renew_sql_functions(name text) FROM PUBLIC;
 
 
@@ -10464,6 +10617,9 @@ REVOKE ALL ON FUNCTION pyengine.register_sql_workflow(name text, steps regproc[]
 
 
 REVOKE ALL ON FUNCTION pyengine.release_workflows(requests json) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.rename_application(old_name text, new_name text, batch_size integer, adopt_unclaimed_rows boolean, after_workflow_id text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.renew_roles() FROM PUBLIC;
