@@ -21,6 +21,7 @@ from pyengine.enqueue_options import EnqueueOptions
 from pyengine.handles import WorkflowHandle, WorkflowHandleAsync
 from pyengine.identity import DBOSContextEnsure, DBOSContextSetAuth
 from pyengine.messaging import SendMessage
+from pyengine.propagation import PropagateOtelContext
 from pyengine.queues import Queue
 from pyengine.reservations import StepReservation
 from pyengine.schedules import ClientScheduleInput, ScheduleInput, WorkflowSchedule
@@ -53,6 +54,7 @@ __all__ = [
     "DuplicationPolicy",
     "EnqueueOptions",
     "PortableWorkflowError",
+    "PropagateOtelContext",
     "Queue",
     "SQLAlchemyDatasource",
     "ScheduleInput",

@@ -52,7 +52,6 @@ _WITHOUT_EFFECT = {
     "notification_listener_polling_interval_sec": _NO_POLLING,
     "scheduler_polling_interval_sec": _NO_POLLING,
     "observability_query_timeout_sec": "the login's statement_timeout limits a listing",
-    "enable_otlp": "telemetry is not exported; handlers of the logger 'pyengine' get its records",
     "admin_port": _NO_ADMIN_SERVER,
     "run_admin_server": _NO_ADMIN_SERVER,
     "system_database_engine": "only its URL is used",

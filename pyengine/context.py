@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pyengine.errors import DBOSException
 from pyengine.flows.steps import StepStatus
@@ -55,6 +55,14 @@ class EnqueueChoice:
     throttle_seconds: float | None = None
 
 
+class Propagation(Protocol):
+    """A trace that workflows which are started take along."""
+
+    def carrier(self) -> Mapping[str, str] | None:
+        """How it is stored; None when there is no trace."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the surrounding blocks say about workflows that are started in them."""
@@ -66,6 +74,7 @@ class Options:
     attributes: str | None = None
     has_context: bool = False
     shard_key: str | None = None
+    propagated: Propagation | None = None
 
 
 _NO_OPTIONS = Options()

@@ -6,16 +6,16 @@ import asyncio
 import functools
 import logging
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from pyengine import decorators, lifecycle
+from pyengine import decorators, lifecycle, telemetry
 from pyengine.alerts import Alerts
 from pyengine.authentication import Authentication
 from pyengine.bulk import Bulk
 from pyengine.config import DBOSConfig
 from pyengine.context import current_options, current_run, current_scope
 from pyengine.continuing import Continuing
-from pyengine.current import get_runtime, refuse_running_loop
+from pyengine.current import find_runtime, get_runtime, refuse_running_loop
 from pyengine.decorators import StepOptions, check_spec, registered_workflow, step_async, step_sync
 from pyengine.errors import DBOSException
 from pyengine.flows.steps import StepStatus, record_output
@@ -37,6 +37,9 @@ from pyengine.transactions import require_transaction, transaction
 from pyengine.upkeep import Keeping
 from pyengine.versions import Versions
 
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span, Tracer
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -48,6 +51,22 @@ class _Properties(type):
     def logger(cls) -> logging.Logger:
         """The logger `pyengine`; its records carry the workflow's id."""
         return logging.getLogger("pyengine")
+
+    @property
+    def tracer(cls) -> Tracer:
+        """OpenTelemetry's tracer, for spans of your own; without OpenTelemetry one whose spans go nowhere."""
+        return telemetry.tracer()
+
+    @property
+    def span(cls) -> Span | None:
+        """The OpenTelemetry span of the calling code; None without `enable_otlp`, and where there is none.
+
+        Raises:
+            AssertionError: Outside of workflows and of `DBOSContextEnsure` and `DBOSContextSetAuth` blocks.
+        """
+        require_identity("DBOS.span")
+        runtime = find_runtime()
+        return None if runtime is None or runtime.telemetry is None else telemetry.current_span()
 
     @property
     def workflow_id(cls) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pyengine.database.calls import Call, Write
 from pyengine.runs import WorkflowRun
+from pyengine.spans import Span
 
 T = TypeVar("T")
 
@@ -42,8 +43,8 @@ def until_rows(rows: list[Any]) -> float | None:
 class Invoke:
     """Run the user's function. The driver first makes sure that a run that was silent for long still has its lease.
 
-    `timeout` (seconds) and `preemptible` need the async driver; `name` is for its errors. `elapsed_ms` is filled in
-    by the driver.
+    `timeout` (seconds) and `preemptible` need the async driver; `name` is for its errors. It runs in the `span`.
+    `elapsed_ms` is filled in by the driver.
     """
 
     function: Callable[..., Any]
@@ -53,6 +54,7 @@ class Invoke:
     timeout: float | None = None
     preemptible: bool = False
     name: str = ""
+    span: Span | None = None
     elapsed_ms: float = 0.0
 
 

@@ -19,6 +19,7 @@ from pyengine.errors import DBOSException
 from pyengine.execution import Runtime
 from pyengine.flows.workflows import Placement, Runners, Target
 from pyengine.preparation import Prepared
+from pyengine.propagation import propagated
 from pyengine.runs import Identity
 
 
@@ -34,7 +35,7 @@ class EnqueueOptions(_Required, total=False):
     application if it is not given.
 
     `delay_seconds` and `workflow_timeout` are seconds; the others are as in `SetEnqueueOptions`, `SetWorkflowID`,
-    `SetWorkflowTimeout`, `SetWorkflowAttributes` and `DBOS.workflow`.
+    `SetWorkflowTimeout`, `SetWorkflowAttributes`, `PropagateOtelContext` (`otel_context`) and `DBOS.workflow`.
     """
 
     workflow_id: str | None
@@ -55,6 +56,7 @@ class EnqueueOptions(_Required, total=False):
     instance_name: str | None
     attributes: Mapping[str, Any] | None
     application_name: str | None
+    otel_context: Any
     shard_key: str | None
 
 
@@ -102,6 +104,9 @@ def prepare_by_options(
         if "workflow_timeout" in given
         else None,
         attributes=encode_attributes(given.get("attributes")),
+        propagated=propagated("otel_context", given["otel_context"])
+        if "otel_context" in given
+        else None,
         runners=Runners(
             given.get("application_name", runtime.application.name),
             choice.app_version,

@@ -25,7 +25,9 @@ from pyengine.errors import (
 )
 from pyengine.flows.steering import ElsewhereStored
 from pyengine.flows.steps import record_operation
+from pyengine.flows.tracing import in_span, observed
 from pyengine.flows.workflows import (
+    GET_RESULT,
     Application,
     Differing,
     Started,
@@ -40,6 +42,7 @@ from pyengine.flows.workflows import (
 )
 from pyengine.identity import authorize
 from pyengine.preparation import Preparation, Prepared, recorded_child
+from pyengine.propagation import Carrier, stored_carrier
 from pyengine.registry import RegisteredWorkflow, Registry
 from pyengine.runs import HibernatedRun, WorkflowRun, run_of
 from pyengine.runtime.engine import Engine
@@ -47,6 +50,7 @@ from pyengine.runtime.gateway import Gateway
 from pyengine.runtime.local import LocalRun
 from pyengine.runtime.transactions import Transactions
 from pyengine.serialization import PORTABLE, Codec, parse_portable_dates
+from pyengine.spans import OPERATION, Telemetry
 from pyengine.status import WorkflowStatus, status_of
 
 T = TypeVar("T")
@@ -84,6 +88,7 @@ class Runtime(Preparation):
         self.engine = engine
         self.transactions = transactions
         self.datasources: list[Transactions] = []
+        self.telemetry: Telemetry | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def run(self, flow: Flow[T]) -> T:
@@ -175,9 +180,11 @@ class Runtime(Preparation):
     def execute_claimed(self, claims: Sequence[ClaimedWorkflow], lease_token: str) -> None:
         """Run claimed workflows in the background; on the dispatcher's thread. When it raises none of them runs."""
         begun: list[Background] = []
+        carriers = self._carriers(claims) if self.telemetry is not None else {}
         try:
             for claimed in claims:
                 run = run_of(claimed, lease_token, self.codec, WorkflowRun)
+                run.carrier = carriers.get(run.workflow_id)
                 body, is_async = self._claimed_body(claimed, run)
                 begun.append(self._background(run, body, is_async=is_async))
             self._run_in_background(begun)
@@ -185,6 +192,12 @@ class Runtime(Preparation):
             for local, _, _ in begun:
                 local.drop()
             raise
+
+    def _carriers(self, claims: Sequence[ClaimedWorkflow]) -> dict[str, Carrier | None]:
+        """The traces that claimed workflows were given."""
+        ids = [claimed.workflow_id for claimed in claims]
+        rows = self.engine.gateway.run(calls.find_attributes(workflow_ids=ids))
+        return {row.workflow_id: stored_carrier(row.attributes) for row in rows}
 
     def _claimed_body(
         self, claimed: ClaimedWorkflow, run: WorkflowRun
@@ -237,8 +250,11 @@ class Runtime(Preparation):
     def handle_result(self, workflow_id: str) -> Flow[Any]:
         """The result of another workflow; in a workflow, noted as a step when the wait is over."""
         run = current_run()
+        flow = await_result(workflow_id, self.codec, run)
+        if run is not None:
+            flow = observed(run, OPERATION, GET_RESULT, run.upcoming_step_id(), flow)
         try:
-            output = yield from await_result(workflow_id, self.codec, run)
+            output = yield from flow
         except Exception:
             if run is not None:
                 yield from record_result(run, workflow_id, run.next_step_id())
@@ -253,8 +269,9 @@ class Runtime(Preparation):
         if run is None:
             return (yield from await_result(workflow_id, self.codec))
         step_id = run.next_step_id()
+        flow = await_result(workflow_id, self.codec, run)
         try:
-            output = yield from await_result(workflow_id, self.codec, run)
+            output = yield from observed(run, OPERATION, GET_RESULT, step_id, flow)
         except Exception:
             yield from record_result(run, workflow_id, step_id)
             raise
@@ -324,6 +341,14 @@ class Runtime(Preparation):
         return (yield from await_result(started.workflow_id, self.codec, parent, is_long=is_long))
 
     def _tracked(self, local: LocalRun, body: Callable[[], Any]) -> Flow[Any]:
+        flow = self._to_its_end(local, body)
+        return flow if self.telemetry is None else self._in_span(self.telemetry, local.run, flow)
+
+    def _in_span(self, telemetry: Telemetry, run: WorkflowRun, flow: Flow[Any]) -> Flow[Any]:
+        run.span = telemetry.workflow(run)
+        return (yield from in_span(run.span, flow))
+
+    def _to_its_end(self, local: LocalRun, body: Callable[[], Any]) -> Flow[Any]:
         local.run.settle()
         with local:
             if isinstance(body, _SQLSteps):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import psycopg
 
-from pyengine import alerts, datasource_places, embedded, log
+from pyengine import alerts, datasource_places, embedded, log, telemetry
 from pyengine import config as configuration
 from pyengine import schema as engine_schema
 from pyengine.assembly import assemble, readable_errors
@@ -47,7 +47,9 @@ def configure(config: DBOSConfig | None) -> None:
     """
     if config is None:
         raise DBOSInitializationError('a config is needed: DBOS(config={"name": "my-app"})')
-    _Process.settings = configuration.resolve(config)
+    settings = configuration.resolve(config)
+    telemetry.require(settings)
+    _Process.settings = settings
     datasource_places.configure(_Process.settings)
     log.configure(_Process.settings)
     log.context_provider = _log_context
@@ -77,9 +79,10 @@ def launch() -> None:
         try:
             datasource_places.launch(runtime, settings, url)
             _prepare_engine(settings, runtime)
+            runtime.telemetry = telemetry.start(settings, version)
             runtime.engine.launch()
         except BaseException:
-            runtime.engine.destroy(0)
+            _stop(runtime, 0)
             raise
     registry.on_change = runtime.engine.functions_changed
     set_runtime(runtime)
@@ -142,7 +145,7 @@ def destroy(timeout: float, *, destroy_registry: bool) -> None:
     runtime = find_runtime()
     registry.on_change = None
     if runtime is not None:
-        runtime.engine.destroy(timeout)
+        _stop(runtime, timeout)
         runtime.transactions.close()
         set_runtime(None)
     if _Process.server is not None:
@@ -157,6 +160,12 @@ def destroy(timeout: float, *, destroy_registry: bool) -> None:
         alerts.forget()
         registry.clear()
         declared.clear()
+
+
+def _stop(runtime: Runtime, timeout: float) -> None:
+    runtime.engine.destroy(timeout)
+    if runtime.telemetry is not None:
+        runtime.telemetry.stop()
 
 
 def listen_queues(names: Sequence[str]) -> None:
@@ -250,4 +259,6 @@ def _log_context() -> dict[str, object]:
     if runtime is not None:
         ids["executorID"] = runtime.engine.options.executor_name
         ids["applicationVersion"] = runtime.application.version
+        if runtime.telemetry is not None:
+            ids["traceId"] = runtime.telemetry.trace_id()
     return ids

@@ -9,6 +9,7 @@ from typing import Any
 
 from pyengine.context import (
     ChosenID,
+    Propagation,
     Scope,
     current_options,
     current_run,
@@ -26,6 +27,7 @@ from pyengine.flows.workflows import (
     Target,
 )
 from pyengine.identity import authorize, current_identity
+from pyengine.propagation import with_carrier
 from pyengine.registry import RegisteredWorkflow, Registry
 from pyengine.runs import NOBODY, Identity, WorkflowRun
 from pyengine.serialization import Codec
@@ -105,6 +107,7 @@ class Preparation:
         identity: Identity | None = None,
         timeout_ms: float | None = None,
         attributes: str | None = None,
+        propagated: Propagation | None = None,
         runners: Runners | None = None,
         is_independent: bool = False,
         step_count: int = 1,
@@ -120,6 +123,8 @@ class Preparation:
         inputs = self.codec.encode_arguments(args, dict(kwargs), tag)
         step_id = None if parent is None else parent.next_step_ids(step_count) + step_count - 1
         options = current_options()
+        propagated = propagated or options.propagated
+        carrier = None if propagated is None else propagated.carrier()
         request = StartRequest(
             workflow_id=_workflow_id(chosen, parent, step_id),
             target=target,
@@ -131,7 +136,7 @@ class Preparation:
             start_token=_start_token(chosen),
             placement=placement,
             timeout_ms=options.timeout_ms if timeout_ms is None else timeout_ms,
-            attributes=attributes or options.attributes,
+            attributes=with_carrier(attributes or options.attributes, carrier),
         )
         run = WorkflowRun(
             workflow_id=request.workflow_id,
@@ -140,6 +145,7 @@ class Preparation:
             codec=self.codec,
             serialization=tag,
             identity=request.identity,
+            carrier=carrier,
         )
         return Prepared(request, run, _no_body, parent, step_id)
 

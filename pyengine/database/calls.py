@@ -318,6 +318,11 @@ def find_origins(*, workflow_ids: Sequence[str]) -> Call[rows.WorkflowOrigin]:
     return Call("find_workflows", {"workflow_ids": list(workflow_ids)}, rows.WorkflowOrigin)
 
 
+def find_attributes(*, workflow_ids: Sequence[str]) -> Call[rows.WorkflowAttributes]:
+    """As `find_workflows`, but only what is attached to them."""
+    return Call("find_workflows", {"workflow_ids": list(workflow_ids)}, rows.WorkflowAttributes)
+
+
 def list_workflows(*, filters: Mapping[str, object]) -> Call[rows.WorkflowRow]:
     """Workflows that match all filters, which have the names of the SQL function's parameters."""
     return Call("list_workflows", dict(filters), rows.WorkflowRow)

@@ -254,6 +254,14 @@ class WorkflowOrigin:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkflowAttributes:
+    """What is attached to a workflow."""
+
+    workflow_id: str
+    attributes: Any
+
+
+@dataclass(frozen=True, slots=True)
 class WorkflowPlace:
     """A workflow's place in the order of its list."""
 

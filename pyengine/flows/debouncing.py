@@ -14,8 +14,10 @@ from pyengine.errors import (
     DBOSQueueDeduplicatedError,
 )
 from pyengine.flows.steps import record_error
+from pyengine.flows.tracing import observed
 from pyengine.flows.workflows import StartRequest, start_write
 from pyengine.runs import WorkflowRun
+from pyengine.spans import OPERATION
 
 DEBOUNCE = "DBOS.debounce_delayed_workflow"
 
@@ -40,7 +42,14 @@ def debounce_workflow(
     A workflow records two steps in the same commit: who was put off, and the start if it was nobody.
     """
     if parent is None or start_step_id is None:
-        return (yield from _debounce(request, debounce))
+        return _debounce(request, debounce)
+    flow = _debounce_in(parent, request, debounce, start_step_id)
+    return observed(parent, OPERATION, DEBOUNCE, start_step_id - 1, flow)
+
+
+def _debounce_in(
+    parent: WorkflowRun, request: StartRequest, debounce: Debounce, start_step_id: int
+) -> Flow[str]:
     bounce_step_id = start_step_id - 1
     recorded = parent.recorded(bounce_step_id, DEBOUNCE)
     if recorded is not None:

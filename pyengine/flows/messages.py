@@ -12,9 +12,11 @@ from pyengine.database.rows import AppendAnswer, EventRow, Receipt, StepAnswer, 
 from pyengine.effects import Await, Flow, WaitFor
 from pyengine.errors import DBOSException
 from pyengine.flows.steps import record_error
+from pyengine.flows.tracing import observed
 from pyengine.refusals import refusal
 from pyengine.runs import Recorded, WorkflowRun
 from pyengine.serialization import Codec
+from pyengine.spans import OPERATION
 
 SLEEP = "DBOS.sleep"
 SEND = "DBOS.send"
@@ -39,6 +41,10 @@ class Sender:
 
 def sleep(run: WorkflowRun, step_id: int, seconds: float) -> Flow[None]:
     """Sleep durably: the wake time is recorded first, and only the database's clock ends the sleep."""
+    return observed(run, OPERATION, SLEEP, step_id, _sleep(run, step_id, seconds))
+
+
+def _sleep(run: WorkflowRun, step_id: int, seconds: float) -> Flow[None]:
     recorded = run.recorded(step_id, SLEEP)
     if recorded is not None and _is_past(run, recorded):
         return
@@ -68,6 +74,13 @@ def _is_past(run: WorkflowRun, sleep: Recorded) -> bool:
 
 def receive(run: WorkflowRun, step_id: int, topic: str | None, timeout_seconds: float) -> Flow[Any]:
     """Receive the next message of a topic; None after the timeout. Two steps: the message, and the wait's end."""
+    flow = _receive(run, step_id, topic, timeout_seconds)
+    return observed(run, OPERATION, RECV, step_id, flow)
+
+
+def _receive(
+    run: WorkflowRun, step_id: int, topic: str | None, timeout_seconds: float
+) -> Flow[Any]:
     recorded = run.recorded(step_id, RECV)
     if recorded is not None:
         return run.replay(recorded)
@@ -91,6 +104,13 @@ def receive_event(
     run: WorkflowRun, step_id: int, source_id: str, key: str, timeout_seconds: float
 ) -> Flow[Any]:
     """Wait for an event of another workflow, as two steps; None after the timeout."""
+    flow = _receive_event(run, step_id, source_id, key, timeout_seconds)
+    return observed(run, OPERATION, GET_EVENT, step_id, flow)
+
+
+def _receive_event(
+    run: WorkflowRun, step_id: int, source_id: str, key: str, timeout_seconds: float
+) -> Flow[Any]:
     recorded = run.recorded(step_id, GET_EVENT)
     if recorded is not None:
         return run.replay(recorded)
@@ -156,6 +176,16 @@ def send(
     messages: Sequence[str], sender: Sender | None, *, is_bulk: bool, send_to_forks: bool
 ) -> Flow[None]:
     """Send messages (json objects), all or none; from a workflow's body as one recorded step."""
+    flow = _send(messages, sender, is_bulk=is_bulk, send_to_forks=send_to_forks)
+    if sender is None:
+        return flow
+    name = SEND_BULK if is_bulk else SEND
+    return observed(sender.run, OPERATION, name, sender.step_id, flow)
+
+
+def _send(
+    messages: Sequence[str], sender: Sender | None, *, is_bulk: bool, send_to_forks: bool
+) -> Flow[None]:
     if sender is None or sender.is_step:
         lease = None if sender is None else (sender.run.workflow_id, sender.run.lease_token)
         yield message_calls.send_messages(
@@ -185,6 +215,11 @@ def send(
 
 def set_event(sender: Sender, key: str, value: str, serialization: str) -> Flow[None]:
     """Publish an event of the own workflow."""
+    flow = _set_event(sender, key, value, serialization)
+    return observed(sender.run, OPERATION, SET_EVENT, sender.step_id, flow)
+
+
+def _set_event(sender: Sender, key: str, value: str, serialization: str) -> Flow[None]:
     run = sender.run
     if not sender.is_step and run.recorded(sender.step_id, SET_EVENT) is not None:
         return
@@ -205,7 +240,15 @@ def set_event(sender: Sender, key: str, value: str, serialization: str) -> Flow[
 
 def append(sender: Sender, key: str, value: str | None, serialization: str) -> Flow[None]:
     """Append a value to a stream of the own workflow; None is its end."""
-    run, name = sender.run, CLOSE_STREAM if value is None else WRITE_STREAM
+    name = CLOSE_STREAM if value is None else WRITE_STREAM
+    flow = _append(sender, name, key, value, serialization)
+    return observed(sender.run, OPERATION, name, sender.step_id, flow)
+
+
+def _append(
+    sender: Sender, name: str, key: str, value: str | None, serialization: str
+) -> Flow[None]:
+    run = sender.run
     if not sender.is_step and run.recorded(sender.step_id, name) is not None:
         return
     answer: AppendAnswer | None = yield message_calls.append_stream(

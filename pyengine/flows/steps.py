@@ -14,7 +14,9 @@ from pyengine.errors import (
     DBOSPayloadTooLargeError,
     DBOSSerializationError,
 )
+from pyengine.flows.tracing import observed
 from pyengine.runs import Recorded, WorkflowRun
+from pyengine.spans import OPERATION, STEP
 
 MAX_RETRY_PAUSE_SECONDS = 3600.0
 
@@ -50,6 +52,12 @@ def run_step(
     run: WorkflowRun, spec: StepSpec, step_id: int, function: Callable[[StepStatus], Any]
 ) -> Flow[Any]:
     """Run a step of a workflow, or replay its recorded outcome."""
+    return observed(run, STEP, spec.name, step_id, _run_step(run, spec, step_id, function))
+
+
+def _run_step(
+    run: WorkflowRun, spec: StepSpec, step_id: int, function: Callable[[StepStatus], Any]
+) -> Flow[Any]:
     recorded = run.recorded(step_id, spec.name)
     if recorded is not None:
         return run.replay(recorded)
@@ -167,7 +175,12 @@ def record_operation(
     run: WorkflowRun, name: str, operation: Flow[Any], step_id: int | None = None
 ) -> Flow[Any]:
     """Run an operation of the engine itself as a recorded step of the workflow: the next, or one with a number."""
-    step_id = step_id or run.next_step_id()
+    number = step_id or run.next_step_id()
+    flow = _record_operation(run, name, operation, number)
+    return (yield from observed(run, OPERATION, name, number, flow))
+
+
+def _record_operation(run: WorkflowRun, name: str, operation: Flow[Any], step_id: int) -> Flow[Any]:
     recorded = run.recorded(step_id, name)
     if recorded is not None:
         return run.replay(recorded)

@@ -11,7 +11,9 @@ from pyengine.database.rows import StatementResult, StepRow
 from pyengine.effects import Delay, Flow, Invoke
 from pyengine.errors import DBOSUnexpectedStepError
 from pyengine.flows.steps import StepStatus, record_error, record_output, store_recorded
+from pyengine.flows.tracing import observed
 from pyengine.runs import Recorded, WorkflowRun
+from pyengine.spans import TRANSACTION
 
 
 def run_transaction(
@@ -31,7 +33,17 @@ def run_transaction(
             ends the run.
         replay: Reads a recorded outcome; as the run's codec does by default.
     """
-    replay = replay or run.replay
+    flow = _run_transaction(run, name, step_id, attempt, replay or run.replay)
+    return observed(run, TRANSACTION, name, step_id, flow)
+
+
+def _run_transaction(
+    run: WorkflowRun,
+    name: str,
+    step_id: int,
+    attempt: Callable[[StepStatus], Any],
+    replay: Callable[[Recorded], Any],
+) -> Flow[Any]:
     recorded = run.recorded(step_id, name)
     if recorded is not None:
         return replay(recorded)
@@ -90,6 +102,18 @@ def run_statement(
         read: Gives the output that the statement has recorded.
         replay: Reads a recorded outcome.
     """
+    flow = _run_statement(run, name, step_id, statement, read, replay)
+    return observed(run, TRANSACTION, name, step_id, flow)
+
+
+def _run_statement(
+    run: WorkflowRun,
+    name: str,
+    step_id: int,
+    statement: calls.DeclaredStatement,
+    read: Callable[[StatementResult], str],
+    replay: Callable[[Recorded], Any],
+) -> Flow[Any]:
     recorded = run.recorded(step_id, name)
     if recorded is not None:
         return replay(recorded)

@@ -104,7 +104,10 @@ class Drivers:
         if isinstance(effect, (Write, Call)):
             return self.gateway.run(effect)
         if isinstance(effect, Invoke):
-            return self._invoke(effect)
+            if effect.span is None:
+                return self._invoke(effect)
+            with effect.span.current():
+                return self._invoke(effect)
         if isinstance(effect, (Await, AwaitLocal)):
             with self._waiting(effect.waiter), self._hibernation.thread():
                 return (
@@ -119,7 +122,10 @@ class Drivers:
         if isinstance(effect, (Write, Call)):
             return await self.gateway.run_async(effect)
         if isinstance(effect, Invoke):
-            return await self._invoke_async(effect)
+            if effect.span is None:
+                return await self._invoke_async(effect)
+            with effect.span.current():
+                return await self._invoke_async(effect)
         if isinstance(effect, Await):
             with self._waiting(effect.waiter):
                 return await self._await_async(effect)

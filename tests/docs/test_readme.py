@@ -19,11 +19,13 @@ import pyengine
 from pyengine import DBOS, DBOSConfig, embedded, testing
 from pyengine.cli import COMMANDS
 from tests.fix_server import server_directory
+from tests.telemetry.collector import collecting
 
 README = Path(pyengine.__file__).parents[1] / "README.md"
 LINES = README.read_text(encoding="utf-8").splitlines()
 FIRST, FASTAPI, TESTING = "The first program", "FastAPI", "Testing your workflows"
-DATASOURCES = "Datasources"
+DATASOURCES, TRACING = "Datasources", "Tracing"
+APART = (FIRST, FASTAPI, TESTING, DATASOURCES, TRACING)
 NOT_THERE = "Not there yet:"
 
 
@@ -117,6 +119,28 @@ def test_the_datasource_example_runs_as_pasted(
     assert output.splitlines() == expected_output(DATASOURCES)
 
 
+def test_the_tracing_example_runs_as_pasted_and_sends_its_spans(
+    sql: psycopg.Connection[Any], engine_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "traced.py").write_text(program(TRACING))
+    with collecting() as collector:
+        endpoint = f"{collector.url}/v1/traces"
+        output = run(
+            ["traced.py"],
+            tmp_path,
+            PYENGINE_DATABASE_URL=engine_url,
+            DBOS__OTLP_TRACES_ENDPOINT=endpoint,
+        )
+    assert output.splitlines() == expected_output(TRACING)
+    assert {name for _, name in collector.spans()} == {
+        "request",
+        "process_order",
+        "checking",
+        "charge",
+    }
+    assert {service for service, _ in collector.spans()} == {"shop"}
+
+
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A directory for an embedded server."""
@@ -136,7 +160,7 @@ def test_the_first_program_needs_no_database(home: Path, tmp_path: Path) -> None
 def test_the_examples_print_what_they_say(
     sql: psycopg.Connection[Any], engine_url: str, tmp_path: Path
 ) -> None:
-    titles = [title for title in PYTHON if title not in (FIRST, FASTAPI, TESTING, DATASOURCES)]
+    titles = [title for title in PYTHON if title not in APART]
     launched = "from readme_first import DBOS, greet\n"
     (tmp_path / "readme_first.py").write_text(program(FIRST))
     text = program(*titles).splitlines(keepends=True)

@@ -15,6 +15,7 @@ from pyengine import (
     DBOS,
     DBOSConfig,
     DBOSConfiguredInstance,
+    PropagateOtelContext,
     Queue,
     SetEnqueueOptions,
     SetWorkflowID,
@@ -24,6 +25,7 @@ from pyengine import (
 )
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import Span, Tracer
     from typing_extensions import assert_type
 
 config: DBOSConfig = {"name": "typed", "log_level": "WARNING", "executor_id": "one"}
@@ -128,6 +130,14 @@ def the_context_may_be_missing() -> None:
     assert_type(DBOS.workflow_id, "str | None")
     assert_type(DBOS.step_id, "int | None")
     assert_type(DBOS.get_workflow_status("w"), "WorkflowStatus | None")
+
+
+def a_trace_may_be_missing() -> None:
+    assert_type(DBOS.tracer, Tracer)
+    assert_type(DBOS.span, Span | None)
+    with PropagateOtelContext(), PropagateOtelContext({"traceparent": "00-1-2-01"}):
+        assert_type(queue.enqueue(shout, "a"), WorkflowHandle[str])
+    PropagateOtelContext(5)  # type: ignore[arg-type]
 
 
 def decorated_functions_are_callables_of_their_types() -> None:
