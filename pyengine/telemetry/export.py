@@ -19,6 +19,7 @@ from pyengine.settings import Settings
 from pyengine.spans import WORKFLOW
 from pyengine.telemetry.logs import LogExport
 from pyengine.telemetry.provider import open_outlet, trace_named
+from pyengine.telemetry.sending import Pipe, close
 
 _SEMCONV = {
     "operationUUID": "dbos.operation.uuid",
@@ -58,13 +59,10 @@ class Exporting:
                 executorID=settings.executor_name,
             ),
         }
-        self._outlet = open_outlet(
-            settings.name,
-            [
-                BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint))
-                for endpoint in settings.otlp_traces_endpoints
-            ],
-        )
+        exporters = [OTLPSpanExporter(endpoint=each) for each in settings.otlp_traces_endpoints]
+        processors = [BatchSpanProcessor(each) for each in exporters]
+        self._pipes = list(map(Pipe, processors, exporters))
+        self._outlet = open_outlet(settings.name, processors)
         self._logs = LogExport(settings, self._names)
         self._tracer = trace.get_tracer("pyengine", __version__)
 
@@ -105,7 +103,8 @@ class Exporting:
 
     def stop(self) -> None:
         """Send what is left, and send no more."""
-        self._outlet.shutdown()
+        self._outlet.processors = ()
+        close([*self._pipes, *self._logs.detach()])
         self._logs.stop()
 
     def _context_of(self, run: WorkflowRun) -> Context | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.context import get_current
@@ -16,6 +16,7 @@ from opentelemetry.util.types import AttributeValue
 
 from pyengine.log import ContextFilter, logger
 from pyengine.settings import Settings
+from pyengine.telemetry.sending import Pipe
 
 _IDS = ("operationUUID", "traceId", "applicationVersion", "executorID")
 _SEVERITIES = (
@@ -31,22 +32,28 @@ class LogExport:
     """Sends the logger's records to the endpoints of a configuration, from its construction on."""
 
     def __init__(self, settings: Settings, names: Mapping[str, str]) -> None:
-        self._handler: _Handler | None = None
-        if not settings.otlp_logs_endpoints:
+        exporters = [OTLPLogExporter(endpoint=each) for each in settings.otlp_logs_endpoints]
+        processors = [BatchLogRecordProcessor(each) for each in exporters]
+        self._pipes = list(map(Pipe, processors, exporters))
+        self._provider: LoggerProvider | None = None
+        if not processors:
             return
         self._provider = LoggerProvider(resource=Resource.create({SERVICE_NAME: settings.name}))
-        for endpoint in settings.otlp_logs_endpoints:
-            exporter = OTLPLogExporter(endpoint=endpoint)
-            self._provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
+        for processor in processors:
+            self._provider.add_log_record_processor(processor)
         self._handler = _Handler(self._provider, settings.otlp_attributes, names)
         self._handler.setLevel(settings.otlp_log_level)
         logger.addHandler(self._handler)
 
-    def stop(self) -> None:
-        """Send what is left, and send no more."""
-        if self._handler is not None:
+    def detach(self) -> Sequence[Pipe]:
+        """Take no more records; what is to be closed then."""
+        if self._provider is not None:
             logger.removeHandler(self._handler)
-            self._handler = None
+        return self._pipes
+
+    def stop(self) -> None:
+        """Let OpenTelemetry forget it, when its pipes are closed."""
+        if self._provider is not None:
             self._provider.shutdown()
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from pyengine import DBOS, SetWorkflowID
+from pyengine.telemetry import sending
 from tests.telemetry.collector import Collector, collecting
 from tests.telemetry.conftest import Launch, Spans
 
@@ -149,15 +151,20 @@ def test_logs_go_to_the_logs_endpoint_with_their_ids(
     assert "test_export.py" in attributes_of(second)["exception.stacktrace"]
 
 
-def test_an_endpoint_that_is_not_there_delays_nothing_and_breaks_nothing(
+def test_endpoints_that_are_not_there_break_nothing_and_hold_destroy_up_for_seconds_only(
     trace_launch: Launch, collector: Collector, caplog: pytest.LogCaptureFixture
 ) -> None:
     collector.server.server_close()
-    trace_launch(otlp_traces_endpoints=[f"{collector.url}/v1/traces"])
+    trace_launch(
+        otlp_traces_endpoints=[f"{collector.url}/v1/traces", f"{collector.url}/v2/traces"],
+        otlp_logs_endpoints=[f"{collector.url}/v1/logs"],
+    )
 
     assert exported() == "done"
+    began = time.monotonic()
     DBOS.destroy()
 
+    assert time.monotonic() - began < sending.STOP_SECONDS + 3
     assert any(record.name.startswith("opentelemetry") for record in caplog.records)
 
 
