@@ -9256,7 +9256,7 @@ begin
             return;
         end if;
     elsif (pyengine._may_have_field(start_workflows.requests, 'lease_token')
-            or pyengine._may_have_field(start_workflows.common, 'lease_token'))
+            or coalesce(pyengine._may_have_field(start_workflows.common, 'lease_token'), false))
         and exists (
             select
             from pyengine._start_requests(pyengine._with_common(start_workflows.requests, start_workflows.common)) r
