@@ -143,14 +143,14 @@ def test_a_start_alone_is_as_one_of_a_batch(
     assert alone == outcome(sql, executor_id, STARTS[name], send)
 
 
-def test_an_enqueue_alone_takes_the_short_way(sql: Sql, executor_id: int) -> None:
-    with sql.transaction():
-        sql.execute("set local track_functions = 'all'")
-        sql.execute(
+def test_an_enqueue_alone_takes_the_short_way(sql: Sql, executor_id: int, engine_url: str) -> None:
+    with psycopg.connect(engine_url) as client:
+        client.execute("set local track_functions = 'all'")
+        client.execute(
             "select * from pyengine.start_workflows(requests => %s)",
             [json.dumps(document("short", queue_name="plain"))],
         )
-        called = sql.execute("select funcname from pg_stat_xact_user_functions").fetchall()
+        called = client.execute("select funcname from pg_stat_xact_user_functions").fetchall()
 
     assert {name for (name,) in called} == {"start_workflows", "_start_alone", "_wake"}
 
