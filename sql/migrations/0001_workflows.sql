@@ -5,26 +5,19 @@
 -- workflows, so everything about one workflow is reachable by its id alone.
 create table pyengine.workflows (
     workflow_id text collate "C" not null,
-    status text not null,
     name text not null,
     class_name text,
     config_name text,
     application_name text,
     application_version text,
     version_is_pinned boolean not null default false,
-
-    executor_id bigint,
-    executor_name text,
-    lease_token uuid,
     start_token uuid,
-    attempt_count int not null default 0,
     max_attempts int,
 
     queue_name text,
     priority int not null default 0,
     partition_key text,
     is_serial boolean not null default false,
-    deduplication_id text,
 
     parent_workflow_id text collate "C",
     forked_from text collate "C",
@@ -37,15 +30,22 @@ create table pyengine.workflows (
     attributes jsonb,
 
     timeout interval,
-    deadline_at timestamptz,
-    delayed_until timestamptz,
     created_at timestamptz not null,
-    updated_at timestamptz not null,
-    started_at timestamptz,
-    finished_at timestamptz,
-
     serialization text not null,
     inputs json not null,
+
+    attempt_count int not null default 0,
+    executor_id bigint,
+    executor_name text,
+    started_at timestamptz,
+    deadline_at timestamptz,
+    delayed_until timestamptz,
+
+    status text not null,
+    lease_token uuid,
+    deduplication_id text,
+    updated_at timestamptz not null,
+    finished_at timestamptz,
     output json,
     error json,
 
