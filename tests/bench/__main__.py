@@ -25,7 +25,7 @@ import psycopg
 
 from pyengine import schema
 from pyengine.embedded.binaries import select
-from tests.bench import curves, limits, machine, pictures, queues, report, streams, waits
+from tests.bench import curves, limits, listing, machine, pictures, queues, report, streams, waits
 from tests.bench.arena import Arena, RunFailedError
 from tests.bench.comparisons import COMPARISONS, CURVES, Comparison
 from tests.bench.figures import Bench, Figure
@@ -35,6 +35,7 @@ from tests.fix_server import PrivateServer, server_directory
 ROOT = Path(__file__).parents[2]
 # Workloads of pyengine alone: how it behaves as things grow.
 GROWTH: Mapping[str, Callable[[Bench], Iterator[Figure]]] = {
+    **listing.WORKLOADS,
     **queues.WORKLOADS,
     **streams.WORKLOADS,
     **waits.WORKLOADS,

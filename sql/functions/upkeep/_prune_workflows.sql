@@ -2,7 +2,7 @@
 -- lets go, whole. Returns how many. The caller has locked the policy.
 -- Locks: the workflow rows (update, skipping locked ones).
 --
--- A round goes through the workflows in the order in which they were created, which needs no index of its own, and the
+-- A round goes through the ended workflows in the order in which they were created, which needs no index of its own, and the
 -- next one begins a minute after its end. A workflow stays as long as the one that started it, which may
 -- ask for its result again.
 create or replace function pyengine._prune_workflows(policy pyengine.retention_policies, batch_limit int)
@@ -29,7 +29,8 @@ begin
         select w.workflow_id, w.created_at, w.parent_workflow_id,
             pyengine._is_expired(v_policy, w.status, w.application_name, w.created_at, w.finished_at, v_now) as is_expired
         from pyengine.workflows w
-        where (w.created_at, w.workflow_id) > (v_policy.cursor_at, v_policy.cursor_id)
+        where w.finished_at is not null
+            and (w.created_at, w.workflow_id) > (v_policy.cursor_at, v_policy.cursor_id)
             and w.created_at < greatest(v_policy.keep_from, v_now - least(v_policy.success_age, v_policy.error_age,
                 v_policy.cancelled_age, v_policy.dead_letter_age))
         order by w.created_at, w.workflow_id

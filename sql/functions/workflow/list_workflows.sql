@@ -3,7 +3,8 @@
 -- described in sql/README.md.
 --
 -- The statement is made of the filters that are given and planned with their values, so that each finds its index.
--- Its text consists of the constants below and of what _condition_sql makes; values are parameters.
+-- Its text consists of the constants below, of values as quoted literals, and of what _condition_sql makes. A limited
+-- list first finds the ids of its rows, in the way that _listed_ids_sql chooses.
 create or replace function pyengine.list_workflows(
     workflow_ids text[] default null,
     statuses text[] default null,
@@ -48,51 +49,77 @@ declare
     -- A workflow is created before it starts and ends: that bounds the search by age as well.
     v_created_to timestamptz := least(
         list_workflows.created_to, list_workflows.started_to, list_workflows.finished_to);
+    v_prefixed text := case when list_workflows.id_prefixes is not null
+        then pyengine._prefixed_sql(list_workflows.id_prefixes) end;
+    v_kinds pyengine.ended_kinds;
+    v_key record;
     v_conditions text[] := array_remove(array[
-        case when list_workflows.workflow_ids is not null then 'w.workflow_id = any ($1)' end,
+        'w.workflow_id = any (' || quote_literal(list_workflows.workflow_ids) || ')',
+        v_prefixed,
         (select coalesce(string_agg(pyengine._status_sql(s.status), ' or '), 'false')
          from unnest(v_statuses) s (status) having v_statuses is not null),
-        case when list_workflows.names is not null then 'w.name = any ($2)' end,
-        case when list_workflows.application_name is not null
-            then 'w.application_name is null or w.application_name = $3' end,
-        case when list_workflows.application_versions is not null then 'w.application_version = any ($4)' end,
-        case when list_workflows.executor_names is not null then 'w.executor_name = any ($5)' end,
-        case when list_workflows.queue_names is not null then 'w.queue_name = any ($6)' end,
+        'w.name = any (' || quote_literal(list_workflows.names) || ')',
+        'w.application_name is null or w.application_name = ' || quote_literal(list_workflows.application_name),
+        'w.application_version = any (' || quote_literal(list_workflows.application_versions) || ')',
+        'w.executor_name = any (' || quote_literal(list_workflows.executor_names) || ')',
+        'w.queue_name = any (' || quote_literal(list_workflows.queue_names) || ')',
         case when list_workflows.queues_only then 'w.queue_name is not null' end,
-        case when list_workflows.created_from is not null then 'w.created_at >= $7' end,
-        case when v_created_to is not null then 'w.created_at <= $8' end,
-        case when list_workflows.started_from is not null then 'w.started_at >= $9' end,
-        case when list_workflows.started_to is not null then 'w.started_at <= $10' end,
-        case when list_workflows.finished_from is not null then 'w.finished_at >= $11' end,
-        case when list_workflows.finished_to is not null then 'w.finished_at <= $12' end,
-        case when list_workflows.authenticated_users is not null then 'w.authenticated_user = any ($13)' end,
-        case when list_workflows.parent_workflow_ids is not null then 'w.parent_workflow_id = any ($14)' end,
+        'w.created_at >= ' || quote_literal(list_workflows.created_from),
+        'w.created_at <= ' || quote_literal(v_created_to),
+        'w.started_at >= ' || quote_literal(list_workflows.started_from),
+        'w.started_at <= ' || quote_literal(list_workflows.started_to),
+        'w.finished_at >= ' || quote_literal(list_workflows.finished_from),
+        'w.finished_at <= ' || quote_literal(list_workflows.finished_to),
+        'w.authenticated_user = any (' || quote_literal(list_workflows.authenticated_users) || ')',
+        'w.parent_workflow_id = any (' || quote_literal(list_workflows.parent_workflow_ids) || ')',
+        'w.forked_from = any (' || quote_literal(list_workflows.forked_from) || ')',
+        'w.schedule_name = any (' || quote_literal(list_workflows.schedule_names) || ')',
         case list_workflows.has_parent when true then 'w.parent_workflow_id is not null'
             when false then 'w.parent_workflow_id is null' end,
-        case when list_workflows.forked_from is not null then 'w.forked_from = any ($15)' end,
         case list_workflows.is_fork when true then 'w.forked_from is not null'
             when false then 'w.forked_from is null' end,
         case list_workflows.was_forked_from when true then 'w.was_forked_from' when false then 'not w.was_forked_from' end,
-        case when list_workflows.schedule_names is not null then 'w.schedule_name = any ($16)' end,
-        (select coalesce(string_agg(format('starts_with(w.workflow_id, ($17)[%s])', p.n), ' or '), 'false')
-         from generate_subscripts(list_workflows.id_prefixes, 1) p (n) having list_workflows.id_prefixes is not null),
-        case when list_workflows.attributes is not null then 'w.attributes @> $18' end,
-        pyengine._condition_sql(list_workflows.condition)
-    ], null);
+        'w.attributes @> ' || quote_literal(list_workflows.attributes)
+    ], null) || pyengine._conjuncts(list_workflows.condition);
+    v_order text := format('order by w.created_at %s, w.workflow_id',
+        case when list_workflows.newest_first then 'desc' else 'asc' end);
 begin
+    if list_workflows.row_limit is null then
+        v_kinds := pyengine._choose_kinds(pyengine._plain_conditions(v_conditions), true);
+        if v_kinds.hashes is not null then
+            v_conditions := v_conditions || format(
+                'w.finished_at is null or w.finished_at is not null%s and %s = any (%L)',
+                case when v_kinds.grouped_by = 'attributes' then ' and w.attributes is not null' else '' end,
+                pyengine._kind_sql(v_kinds.grouped_by), v_kinds.hashes);
+        end if;
+        return query execute format(
+            'select %s from %s w where (%s) %s offset %L',
+            pyengine._workflow_columns_sql(list_workflows.load_input, list_workflows.load_output),
+            pg_typeof(null::pyengine.workflows), array_to_string(v_conditions || 'true'::text, ') and ('), v_order,
+            list_workflows.row_offset);
+        return;
+    end if;
+    select k.column_name, k.key_values
+    into v_key
+    from (values
+        ('authenticated_user', list_workflows.authenticated_users), ('parent_workflow_id', list_workflows.parent_workflow_ids),
+        ('forked_from', list_workflows.forked_from), ('schedule_name', list_workflows.schedule_names)
+    ) k (column_name, key_values)
+    where k.key_values is not null
+    union all
+    select k.column_name, k.key_values from pyengine._asked_keys(list_workflows.condition) k
+    limit 1;
     return query execute format(
-        'select %s from %s w where %s order by w.created_at %s, w.workflow_id limit $19 offset $20',
+        'select %1$s from (select i.workflow_id from (%2$s) i (workflow_id, created_at) '
+        'order by i.created_at %3$s, i.workflow_id limit %4$s offset %5$L) l '
+        'join %6$s w on w.workflow_id = l.workflow_id where (%8$s) %7$s',
         pyengine._workflow_columns_sql(list_workflows.load_input, list_workflows.load_output),
-        pg_typeof(null::pyengine.workflows),
-        '(' || coalesce(nullif(array_to_string(v_conditions, ') and ('), ''), 'true') || ')',
-        case when list_workflows.newest_first then 'desc' else 'asc' end
-    )
-    using list_workflows.workflow_ids, list_workflows.names, list_workflows.application_name,
-        list_workflows.application_versions, list_workflows.executor_names, list_workflows.queue_names,
-        list_workflows.created_from, v_created_to, list_workflows.started_from, list_workflows.started_to,
-        list_workflows.finished_from, list_workflows.finished_to, list_workflows.authenticated_users,
-        list_workflows.parent_workflow_ids, list_workflows.forked_from, list_workflows.schedule_names,
-        list_workflows.id_prefixes, list_workflows.attributes, list_workflows.row_limit, list_workflows.row_offset;
+        pyengine._listed_ids_sql(
+            v_conditions, list_workflows.workflow_ids is not null, v_prefixed, v_key.column_name, v_key.key_values,
+            list_workflows.newest_first, list_workflows.row_limit + coalesce(list_workflows.row_offset, 0)::bigint),
+        case when list_workflows.newest_first then 'desc' else 'asc' end, list_workflows.row_limit,
+        list_workflows.row_offset, pg_typeof(null::pyengine.workflows), v_order,
+        array_to_string(v_conditions || 'true'::text, ') and ('));
 end
 $$;
 
