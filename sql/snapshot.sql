@@ -101,6 +101,18 @@ CREATE TYPE pyengine.debounce_call AS (
 COMMENT ON TYPE pyengine.debounce_call IS 'A call of debounce_workflow, read and checked.';
 
 
+CREATE TYPE pyengine.ended_kinds AS (
+	grouped_by text,
+	hashes bigint[],
+	first_at timestamp with time zone[],
+	is_every boolean,
+	is_all boolean
+);
+
+
+COMMENT ON TYPE pyengine.ended_kinds IS 'Kinds of ended workflows that conditions hold for, in the order of their first one by age; whether these are every kind, and whether no other condition is left.';
+
+
 CREATE TYPE pyengine.executor_state AS (
 	executor_id bigint,
 	name text,
@@ -699,6 +711,31 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._as_batch(requests json) IS 'A json array of documents from one document or an array.';
+
+
+CREATE FUNCTION pyengine._asked_keys(condition json) RETURNS TABLE(column_name text, key_values text[])
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if _asked_keys.condition ->> 'op' = 'and' then
+        return query
+        select k.column_name, k.key_values
+        from json_array_elements(_asked_keys.condition -> 'args') a (arg)
+        cross join lateral pyengine._asked_keys(a.arg) k;
+    elsif _asked_keys.condition ->> 'op' in ('=', 'in') then
+        return query
+        select _asked_keys.condition #>> '{args,0,column}', array_agg(a.arg ->> 'text')
+        from json_array_elements(_asked_keys.condition -> 'args') with ordinality a (arg, n)
+        where a.n > 1
+        having bool_and(a.arg ->> 'text' is not null) and _asked_keys.condition #>> '{args,0,column}'
+            in ('authenticated_user', 'parent_workflow_id', 'forked_from', 'schedule_name');
+    end if;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._asked_keys(condition json) IS 'The columns with an index of their own that a condition, given as a json tree, asks to be one of some values.';
 
 
 CREATE FUNCTION pyengine._attempt_limit(attempt_limits jsonb, name text, class_name text, config_name text) RETURNS integer
@@ -1394,6 +1431,44 @@ $_$;
 COMMENT ON FUNCTION pyengine._check_ticks(ticks text[]) IS 'Raises PE400 for ticks that are not times with an offset.';
 
 
+CREATE FUNCTION pyengine._choose_kinds(conditions text[], newest_first boolean) RETURNS pyengine.ended_kinds
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_group record;
+    v_found pyengine.ended_kinds;
+    v_best pyengine.ended_kinds;
+    v_left int := cardinality(_choose_kinds.conditions);
+    v_covered int;
+begin
+    for v_group in
+        select coalesce(nullif(g.name, 'status'), 'kind') as grouped_by, string_agg(c.text, ') and (') as text, count(*) as size
+        from unnest(_choose_kinds.conditions) c (text)
+        cross join lateral (select pyengine._condition_grouping(c.text)) g (name)
+        where g.name is not null
+        group by 1
+    loop
+        v_found := pyengine._find_kinds(v_group.grouped_by, format('(%s)', v_group.text), _choose_kinds.newest_first);
+        continue when v_found.hashes is null;
+        if v_found.is_every then
+            v_left := v_left - v_group.size;
+        elsif v_best.hashes is null or v_found.hashes = '{}'
+            or (v_found.first_at[1] < v_best.first_at[1]) = _choose_kinds.newest_first then
+            v_best := v_found;
+            v_covered := v_group.size;
+        end if;
+        exit when v_best.hashes = '{}';
+    end loop;
+    v_best.is_all := v_left = v_covered;
+    return v_best;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._choose_kinds(conditions text[], newest_first boolean) IS 'The kinds by which to read the ended workflows that conditions hold for; null when there is no good choice.';
+
+
 CREATE TABLE pyengine.executors (
     executor_id bigint NOT NULL,
     name text NOT NULL,
@@ -1479,6 +1554,25 @@ $$;
 COMMENT ON FUNCTION pyengine._claim_due(queue pyengine.queues, executor pyengine.executors, lease_token uuid, claim_limit integer) IS 'Claims hibernated workflows of a queue that are due; returns their ids.';
 
 
+CREATE FUNCTION pyengine._condition_grouping(condition text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+    select case
+        when condition ~ '^[()]*(not )?[()]*w\.(parent_workflow_id|forked_from)\)? is (not )?null[()]*$' then 'kind'
+        when c.names is null then null
+        when c.names <@ '{status}' then 'status'
+        when c.names <@ '{name,queue_name,status,was_forked_from}' then 'kind'
+        when c.names <@ '{executor_name,application_version,application_name}' then 'origin'
+        when c.names <@ '{attributes}' then 'attributes' end
+    from (
+        select array_agg(m.found[1]) as names from regexp_matches(condition, '\mw\.("?[a-z_]+)', 'g') m (found)
+    ) c
+$_$;
+
+
+COMMENT ON FUNCTION pyengine._condition_grouping(condition text) IS 'What a condition on workflow w is about, if it holds for all or none of a kind.';
+
+
 CREATE FUNCTION pyengine._condition_sql(condition json, depth integer DEFAULT 0) RETURNS text
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1531,6 +1625,30 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._condition_sql(condition json, depth integer) IS 'SQL text of a condition on workflow w that is given as a json tree; raises PE400 for what it does not know.';
+
+
+CREATE FUNCTION pyengine._conjuncts(condition json, depth integer DEFAULT 0) RETURNS text[]
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if _conjuncts.condition is null then
+        return '{}';
+    elsif _conjuncts.depth < 50 and json_typeof(_conjuncts.condition) = 'object' and _conjuncts.condition ->> 'op' = 'and'
+        and json_typeof(_conjuncts.condition -> 'args') = 'array'
+        and json_array_length(_conjuncts.condition -> 'args') > 0 then
+        return array(
+            select p.text
+            from json_array_elements(_conjuncts.condition -> 'args') with ordinality a (arg, n)
+            cross join lateral unnest(pyengine._conjuncts(a.arg, _conjuncts.depth + 1)) with ordinality p (text, n)
+            order by a.n, p.n);
+    end if;
+    return array[pyengine._condition_sql(_conjuncts.condition, _conjuncts.depth)];
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._conjuncts(condition json, depth integer) IS 'SQL texts that must all hold for a condition that is given as a json tree.';
 
 
 CREATE FUNCTION pyengine._copy_history(source_id text, target_id text, before_step integer, children json) RETURNS void
@@ -1849,6 +1967,49 @@ $$;
 COMMENT ON FUNCTION pyengine._end_hibernations(workflow_ids text[]) IS 'Forgets what workflows waited for in hibernation.';
 
 
+CREATE FUNCTION pyengine._ended_by_kind_sql(conditions text[], newest_first boolean, row_limit bigint) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_kinds pyengine.ended_kinds := pyengine._choose_kinds(_ended_by_kind_sql.conditions, _ended_by_kind_sql.newest_first);
+    v_left text := (
+        select string_agg(c.text, ') and (')
+        from unnest(_ended_by_kind_sql.conditions) c (text)
+        where coalesce(nullif(pyengine._condition_grouping(c.text), 'status'), 'kind') <> v_kinds.grouped_by
+            or pyengine._condition_grouping(c.text) is null);
+    v_last timestamptz := v_kinds.first_at[least(_ended_by_kind_sql.row_limit, 100000)::int];
+    v_within text[] := array[case when _ended_by_kind_sql.newest_first then '<=' else '>=' end,
+        case when _ended_by_kind_sql.newest_first then '>=' else '<=' end];
+begin
+    if v_kinds.hashes is null or not v_kinds.is_all and cardinality(v_kinds.hashes) > 100 then
+        return null;
+    elsif v_kinds.hashes = '{}' then
+        return 'select null::text, null::timestamptz where false';
+    elsif v_kinds.is_all and v_last is not null then
+        -- The first of so many kinds fill the list: nothing behind them is needed.
+        v_kinds.hashes := array(
+            select k.hash from unnest(v_kinds.hashes, v_kinds.first_at) k (hash, at)
+            where k.at = v_last or (k.at > v_last) = _ended_by_kind_sql.newest_first);
+    else
+        v_last := null;
+    end if;
+    return format(
+        'select i.* from unnest(%L::bigint[]) k (hash) cross join lateral ('
+        'select w.workflow_id, w.created_at from %s w where w.finished_at is not null%s and %s = k.hash and (%s) '
+        'and w.created_at %s %L%s order by w.created_at %s, w.workflow_id limit %s) i',
+        v_kinds.hashes, pg_typeof(null::pyengine.workflows),
+        case when v_kinds.grouped_by = 'attributes' then ' and w.attributes is not null' else '' end,
+        pyengine._kind_sql(v_kinds.grouped_by), coalesce(v_left, 'true'),
+        v_within[1], v_kinds.first_at[1], ' and w.created_at ' || v_within[2] || ' ' || quote_literal(v_last),
+        case when _ended_by_kind_sql.newest_first then 'desc' else 'asc' end, _ended_by_kind_sql.row_limit);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._ended_by_kind_sql(conditions text[], newest_first boolean, row_limit bigint) IS 'SQL text of the first ended workflows that conditions hold for, kind by kind; null when that is no good way.';
+
+
 CREATE FUNCTION pyengine._executor_state(executor pyengine.executors) RETURNS text
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1869,24 +2030,18 @@ COMMENT ON FUNCTION pyengine._executor_state(executor pyengine.executors) IS 'Wh
 
 CREATE TABLE pyengine.workflows (
     workflow_id text NOT NULL COLLATE pg_catalog."C",
-    status text NOT NULL,
     name text NOT NULL,
     class_name text,
     config_name text,
     application_name text,
     application_version text,
     version_is_pinned boolean DEFAULT false NOT NULL,
-    executor_id bigint,
-    executor_name text,
-    lease_token uuid,
     start_token uuid,
-    attempt_count integer DEFAULT 0 NOT NULL,
     max_attempts integer,
     queue_name text,
     priority integer DEFAULT 0 NOT NULL,
     partition_key text,
     is_serial boolean DEFAULT false NOT NULL,
-    deduplication_id text,
     parent_workflow_id text COLLATE pg_catalog."C",
     forked_from text COLLATE pg_catalog."C",
     was_forked_from boolean DEFAULT false NOT NULL,
@@ -1896,14 +2051,20 @@ CREATE TABLE pyengine.workflows (
     authenticated_roles text[],
     attributes jsonb,
     timeout interval,
-    deadline_at timestamp with time zone,
-    delayed_until timestamp with time zone,
     created_at timestamp with time zone NOT NULL,
-    updated_at timestamp with time zone NOT NULL,
-    started_at timestamp with time zone,
-    finished_at timestamp with time zone,
     serialization text NOT NULL,
     inputs json NOT NULL,
+    attempt_count integer DEFAULT 0 NOT NULL,
+    executor_id bigint,
+    executor_name text,
+    started_at timestamp with time zone,
+    deadline_at timestamp with time zone,
+    delayed_until timestamp with time zone,
+    status text NOT NULL,
+    lease_token uuid,
+    deduplication_id text,
+    updated_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
     output json,
     error json,
     debounce_until timestamp with time zone,
@@ -1919,31 +2080,16 @@ CREATE TABLE pyengine.workflows (
     CONSTRAINT workflows_serial_has_key CHECK (((NOT is_serial) OR (partition_key IS NOT NULL))),
     CONSTRAINT workflows_status_valid CHECK ((status = ANY (ARRAY['ENQUEUED'::text, 'DELAYED'::text, 'PENDING'::text, 'SUCCESS'::text, 'ERROR'::text, 'CANCELLED'::text, 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'::text])))
 )
-WITH (fillfactor='75');
+WITH (fillfactor='50');
 
 
 COMMENT ON TABLE pyengine.workflows IS 'One row per workflow: identity, state, ownership, queue position, times, payloads.';
 
 
-COMMENT ON COLUMN pyengine.workflows.status IS 'ENQUEUED and DELAYED wait to be claimed, PENDING is owned by an executor or hibernates, the others are terminal.';
-
-
 COMMENT ON COLUMN pyengine.workflows.version_is_pinned IS 'True when the user named the application version: then only that version runs the workflow.';
 
 
-COMMENT ON COLUMN pyengine.workflows.executor_id IS 'The process that runs it now, or ran it last; null while it hibernates.';
-
-
-COMMENT ON COLUMN pyengine.workflows.executor_name IS 'The name of that process, which its restarts keep.';
-
-
-COMMENT ON COLUMN pyengine.workflows.lease_token IS 'Random token of the current run; every write of a run must name it. Null when nobody owns the workflow; a PENDING one without it hibernates.';
-
-
 COMMENT ON COLUMN pyengine.workflows.start_token IS 'Random token of the call that started it, if that call must know its own start from another''s.';
-
-
-COMMENT ON COLUMN pyengine.workflows.attempt_count IS 'How often a run was started or claimed.';
 
 
 COMMENT ON COLUMN pyengine.workflows.max_attempts IS 'Runs allowed before the workflow is dead-lettered; null is what the process that claims it allows its function, then stored here unless that is any number.';
@@ -1952,10 +2098,25 @@ COMMENT ON COLUMN pyengine.workflows.max_attempts IS 'Runs allowed before the wo
 COMMENT ON COLUMN pyengine.workflows.is_serial IS 'Runs one at a time with the others of its partition key, even on a queue without partition limits.';
 
 
+COMMENT ON COLUMN pyengine.workflows.serialization IS 'Format of inputs, output and error: json, portable_json, or the name of a custom serializer (then a json string).';
+
+
+COMMENT ON COLUMN pyengine.workflows.attempt_count IS 'How often a run was started or claimed.';
+
+
+COMMENT ON COLUMN pyengine.workflows.executor_id IS 'The process that runs it now, or ran it last; null while it hibernates.';
+
+
+COMMENT ON COLUMN pyengine.workflows.executor_name IS 'The name of that process, which its restarts keep.';
+
+
 COMMENT ON COLUMN pyengine.workflows.started_at IS 'When the current or last run began.';
 
 
-COMMENT ON COLUMN pyengine.workflows.serialization IS 'Format of inputs, output and error: json, portable_json, or the name of a custom serializer (then a json string).';
+COMMENT ON COLUMN pyengine.workflows.status IS 'ENQUEUED and DELAYED wait to be claimed, PENDING is owned by an executor or hibernates, the others are terminal.';
+
+
+COMMENT ON COLUMN pyengine.workflows.lease_token IS 'Random token of the current run; every write of a run must name it. Null when nobody owns the workflow; a PENDING one without it hibernates.';
 
 
 COMMENT ON COLUMN pyengine.workflows.debounce_until IS 'Until when calls may put a debounced workflow off, infinity if for ever; null if it is not debounced.';
@@ -2373,6 +2534,88 @@ $$;
 COMMENT ON FUNCTION pyengine._explain_waits(workflow pyengine.workflows) IS 'Facts about what a workflow that has begun waits for.';
 
 
+CREATE FUNCTION pyengine._few_by_attributes(conditions text[]) RETURNS text[]
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_indexscan TO 'off'
+    AS $$
+declare
+    v_most constant int := 1000;
+    v_asked text := (
+        select string_agg(c.text, ' and ')
+        from unnest(_few_by_attributes.conditions) c (text)
+        where c.text ~ '^[()]*w\.attributes\)? @> ' and c.text !~ ' (or|not|is) '
+            and pyengine._condition_grouping(c.text) = 'attributes');
+    v_ids text[];
+begin
+    if v_asked is not null then
+        execute format(
+            'select array_agg(w.workflow_id) from (select w.workflow_id from %s w where w.attributes is not null and %s limit %s) w',
+            pg_typeof(null::pyengine.workflows), v_asked, v_most + 1)
+        into v_ids;
+    end if;
+    return case when v_asked is not null and coalesce(cardinality(v_ids), 0) <= v_most then coalesce(v_ids, '{}') end;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._few_by_attributes(conditions text[]) IS 'The ids of the workflows with attributes that are asked for, if they are few.';
+
+
+CREATE FUNCTION pyengine._find_kinds(grouped_by text, conditions text, newest_first boolean) RETURNS pyengine.ended_kinds
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    AS $_$
+declare
+    v_most constant int := 2000;
+    v_hash constant text := pyengine._kind_sql(_find_kinds.grouped_by);
+    v_step text := format(
+        'select %s as hash, w.created_at, w.name, w.queue_name, w.status, w.parent_workflow_id, w.forked_from, '
+        'w.was_forked_from, w.executor_name, w.application_version, w.application_name, w.attributes '
+        'from %s w where w.finished_at is not null%s', v_hash, pg_typeof(null::pyengine.workflows),
+        case when _find_kinds.grouped_by = 'attributes' then ' and w.attributes is not null' else '' end);
+    v_order text := format('order by %s %2$s, w.created_at %2$s limit 1', v_hash,
+        case when _find_kinds.newest_first then 'desc' else 'asc' end);
+    v_kinds pyengine.ended_kinds;
+    v_count int;
+    v_is_about_none boolean;
+begin
+    if _find_kinds.grouped_by = 'attributes' then
+        execute format('select (%s) is true from (select null::jsonb as attributes) w', _find_kinds.conditions)
+        into v_is_about_none;
+        if v_is_about_none then
+            return null;
+        end if;
+    end if;
+    execute format(
+        'with recursive kind as ((%1$s %2$s) union all '
+        'select n.* from kind k cross join lateral (%1$s and %3$s %4$s k.hash %2$s) n) '
+        'select count(*), array_agg(w.hash order by w.created_at %5$s) filter (where %6$s), '
+        'array_agg(w.created_at order by w.created_at %5$s) filter (where %6$s) '
+        'from (select * from kind limit %7$s) w',
+        v_step, v_order, v_hash, case when _find_kinds.newest_first then '<' else '>' end,
+        case when _find_kinds.newest_first then 'desc' else 'asc' end, _find_kinds.conditions, v_most + 1)
+    into v_count, v_kinds.hashes, v_kinds.first_at;
+    if v_count > v_most then
+        return null;
+    end if;
+    v_kinds.grouped_by := _find_kinds.grouped_by;
+    v_kinds.hashes := coalesce(v_kinds.hashes, '{}');
+    v_kinds.is_every := cardinality(v_kinds.hashes) = v_count and _find_kinds.grouped_by <> 'attributes';
+    return v_kinds;
+end
+$_$;
+
+
+COMMENT ON FUNCTION pyengine._find_kinds(grouped_by text, conditions text, newest_first boolean) IS 'The kinds of ended workflows that conditions hold for; null when there are too many to look at.';
+
+
 CREATE FUNCTION pyengine._find_receipt(workflow_id text, step_id integer) RETURNS SETOF pyengine.receipt
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2614,6 +2857,92 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._fire_ticks(schedule pyengine.schedules, ticks text[], heeds_overlap boolean) IS 'Fires ticks of a schedule, each once; returns the ids of the started workflows.';
+
+
+CREATE FUNCTION pyengine._first_by_prefix_sql(prefixed text, conditions text[], newest_first boolean, row_limit bigint) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $_$
+declare
+    v_near constant int := 3000;
+    v_many constant bigint := 5 * _first_by_prefix_sql.row_limit;
+    v_table text := pg_typeof(null::pyengine.workflows);
+    v_direction text := case when _first_by_prefix_sql.newest_first then 'desc' else 'asc' end;
+    v_first text := format('where (%s) order by w.created_at %s, w.workflow_id limit %s',
+        array_to_string(_first_by_prefix_sql.conditions, ') and ('), v_direction, _first_by_prefix_sql.row_limit);
+    v_sources text[] := array[
+        format(
+            'select w.* from ((select w.* from %1$s w where w.finished_at is null order by w.created_at %2$s limit %3$s) '
+            'union all (select w.* from %1$s w where w.finished_at is not null order by w.created_at %2$s limit %3$s) '
+            'order by created_at %2$s limit %3$s) w', v_table, v_direction, v_near),
+        format(
+            'select w.* from (select i.* from (select w.workflow_id, w.created_at from %1$s w where %4$s '
+            'order by w.workflow_id %2$s offset 0) i order by i.created_at %2$s, i.workflow_id limit %3$s) p '
+            'join %1$s w on w.workflow_id = p.workflow_id', v_table, v_direction, v_many, _first_by_prefix_sql.prefixed)];
+    v_source text;
+    v_ids text[];
+    v_times timestamptz[];
+begin
+    foreach v_source in array v_sources loop
+        execute format(
+            'select array_agg(f.workflow_id), array_agg(f.created_at) from ('
+            'select w.workflow_id, w.created_at from (%s) w %s) f', v_source, v_first)
+        into v_ids, v_times;
+        if cardinality(v_ids) >= _first_by_prefix_sql.row_limit then
+            return format('select * from unnest(%L::text[], %L::timestamptz[])', v_ids, v_times);
+        end if;
+    end loop;
+    return format('select w.workflow_id, w.created_at from %s w %s', v_table, v_first);
+end
+$_$;
+
+
+COMMENT ON FUNCTION pyengine._first_by_prefix_sql(prefixed text, conditions text[], newest_first boolean, row_limit bigint) IS 'SQL text of the id and age of the first workflows by age whose ids have a prefix.';
+
+
+CREATE FUNCTION pyengine._first_workflows_sql(conditions text[], newest_first boolean, row_limit bigint) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_rows text := format('select w.workflow_id, w.created_at from %s w where ', pg_typeof(null::pyengine.workflows));
+    v_first text := format('order by w.created_at %s, w.workflow_id limit %s',
+        case when _first_workflows_sql.newest_first then 'desc' else 'asc' end, _first_workflows_sql.row_limit);
+    v_plain text[] := pyengine._plain_conditions(_first_workflows_sql.conditions);
+    v_about_status text := (
+        select string_agg(c, ') and (') from unnest(v_plain) c where pyengine._condition_grouping(c) = 'status');
+    v_has_open boolean;
+    v_has_ended boolean;
+    v_ended text;
+begin
+    execute format(
+        'select coalesce(bool_or(not w.is_end), false), coalesce(bool_or(w.is_end), false) from (values '
+        '(''ENQUEUED'', false), (''DELAYED'', false), (''PENDING'', false), (''SUCCESS'', true), (''ERROR'', true), '
+        '(''CANCELLED'', true), (''MAX_RECOVERY_ATTEMPTS_EXCEEDED'', true)) w (status, is_end) where (%s)',
+        coalesce(v_about_status, 'true'))
+    into v_has_open, v_has_ended;
+
+    if v_has_ended then
+        -- What started since then has ended since then, or not ended.
+        v_plain := v_plain || array(
+            select replace(c, 'w.started_at', 'w.finished_at') from unnest(v_plain) c
+            where c ~ '^[()]*w\.started_at\)? >=? ' and c !~ 'w\..*w\.');
+        v_ended := coalesce(
+            pyengine._ended_by_kind_sql(v_plain, _first_workflows_sql.newest_first, _first_workflows_sql.row_limit),
+            v_rows || 'w.finished_at is not null and (' || array_to_string(v_plain || 'true'::text, ') and (') || ') ' || v_first);
+    end if;
+    return array_to_string(array[
+        case when v_has_open then format('(%sw.finished_at is null and (%s) %s)', v_rows,
+            array_to_string(_first_workflows_sql.conditions || 'true'::text, ') and ('), v_first) end,
+        case when v_has_ended then format('(%s)', v_ended) end,
+        case when not v_has_open and not v_has_ended then v_rows || 'false' end
+    ], ' union all ');
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._first_workflows_sql(conditions text[], newest_first boolean, row_limit bigint) IS 'SQL text of the id and age of the first workflows by age that conditions hold for.';
 
 
 CREATE FUNCTION pyengine._forget_executors(batch_limit integer) RETURNS integer
@@ -3123,6 +3452,23 @@ $$;
 COMMENT ON FUNCTION pyengine._key_room(queue pyengine.queues, executor pyengine.executors, partition_key text, is_serial boolean) IS 'How many workflows of a partition key may start now.';
 
 
+CREATE FUNCTION pyengine._kind_sql(grouped_by text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    select case grouped_by
+        when 'kind' then
+            'hashtextextended(w.name, hashtextextended(coalesce(w.queue_name, ''''), hashtextextended(w.status, '
+            '(w.parent_workflow_id is not null)::int + 2 * (w.forked_from is not null)::int + 4 * w.was_forked_from::int)))'
+        when 'origin' then
+            'hashtextextended(coalesce(w.executor_name, ''''), hashtextextended(coalesce(w.application_version, ''''), '
+            'hashtextextended(coalesce(w.application_name, ''''), 0)))'
+        when 'attributes' then 'jsonb_hash_extended(w.attributes, 0)' end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._kind_sql(grouped_by text) IS 'SQL text of the hash of a kind of workflow w: kind, origin or attributes.';
+
+
 CREATE TABLE pyengine.application_versions (
     version_name text NOT NULL COLLATE pg_catalog."C",
     version_id uuid NOT NULL,
@@ -3212,6 +3558,42 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._lease_workflows(workflow_ids text[], executor_id bigint, lease_token uuid) IS 'Leases locked workflows to an executor and returns their ids; those without attempts left are dead-lettered.';
+
+
+CREATE FUNCTION pyengine._listed_ids_sql(conditions text[], has_ids boolean, prefixed text, key_column text, key_values text[], newest_first boolean, row_limit bigint) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_where text := array_to_string(_listed_ids_sql.conditions, ') and (');
+    v_rows text := format('select w.workflow_id, w.created_at from %s w', pg_typeof(null::pyengine.workflows));
+    v_first text := format('order by w.created_at %s, w.workflow_id limit %s',
+        case when _listed_ids_sql.newest_first then 'desc' else 'asc' end, _listed_ids_sql.row_limit);
+    v_few text[] := case when not _listed_ids_sql.has_ids and _listed_ids_sql.key_values is null
+        then pyengine._few_by_attributes(_listed_ids_sql.conditions) end;
+begin
+    if v_few is not null then
+        return format('%s where w.workflow_id = any (%L) and (%s) %s', v_rows, v_few, v_where, v_first);
+    elsif _listed_ids_sql.has_ids then
+        return format('%s where (%s) %s', v_rows, v_where, v_first);
+    elsif _listed_ids_sql.key_values is not null then
+        return format(
+            'select i.* from (select distinct u.key from unnest(%L::text[]) u (key)) k '
+            'cross join lateral (%s where w.%I = k.key and (%s) %s) i',
+            _listed_ids_sql.key_values, v_rows, _listed_ids_sql.key_column, v_where, v_first);
+    elsif _listed_ids_sql.prefixed is not null and not exists (
+        select from unnest(_listed_ids_sql.conditions) c where pyengine._condition_grouping(c) <> 'origin'
+    ) then
+        return pyengine._first_by_prefix_sql(
+            _listed_ids_sql.prefixed, _listed_ids_sql.conditions, _listed_ids_sql.newest_first, _listed_ids_sql.row_limit);
+    end if;
+    return pyengine._first_workflows_sql(
+        _listed_ids_sql.conditions, _listed_ids_sql.newest_first, _listed_ids_sql.row_limit);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._listed_ids_sql(conditions text[], has_ids boolean, prefixed text, key_column text, key_values text[], newest_first boolean, row_limit bigint) IS 'SQL text of the id and age of the first workflows by age that match the filters of a list.';
 
 
 CREATE FUNCTION pyengine._lock_queues(executor pyengine.executors, queue_names text[]) RETURNS SETOF pyengine.workable_queue
@@ -3715,6 +4097,19 @@ $$;
 COMMENT ON FUNCTION pyengine._pick_from_queue(queue pyengine.queues, executor pyengine.executors, pick_limit integer, is_locked boolean) IS 'Chooses and locks the workflows of a queue that its limits allow to start now.';
 
 
+CREATE FUNCTION pyengine._plain_conditions(conditions text[]) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    select array(
+        select replace(c.text, pyengine._status_sql('ENQUEUED'), '(w.status = ''ENQUEUED'')')
+        from unnest(conditions) with ordinality c (text, n)
+        order by c.n)
+$$;
+
+
+COMMENT ON FUNCTION pyengine._plain_conditions(conditions text[]) IS 'Conditions on workflow w without the parts that only choose an index.';
+
+
 CREATE FUNCTION pyengine._plan_at(tick_count integer, planned_until timestamp with time zone, as_of timestamp with time zone) RETURNS timestamp with time zone
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -3727,6 +4122,21 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._plan_at(tick_count integer, planned_until timestamp with time zone, as_of timestamp with time zone) IS 'When the next ticks of a schedule are to be computed.';
+
+
+CREATE FUNCTION pyengine._prefixed_sql(prefixes text[]) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+    select coalesce(string_agg(case
+        when p.prefix ~ '[[:alnum:]_.:/-]$' and ascii(right(p.prefix, 1)) < 127
+        then format('w.workflow_id >= %L and w.workflow_id < %L', p.prefix,
+            left(p.prefix, -1) || chr(ascii(right(p.prefix, 1)) + 1))
+        else format('starts_with(w.workflow_id, %L)', p.prefix) end, ' or '), 'false')
+    from unnest(prefixes) p (prefix)
+$_$;
+
+
+COMMENT ON FUNCTION pyengine._prefixed_sql(prefixes text[]) IS 'SQL text of the condition that the id of workflow w begins with one of the prefixes.';
 
 
 CREATE FUNCTION pyengine._prepare_enqueue(requests json) RETURNS integer[]
@@ -3916,7 +4326,8 @@ begin
         select w.workflow_id, w.created_at, w.parent_workflow_id,
             pyengine._is_expired(v_policy, w.status, w.application_name, w.created_at, w.finished_at, v_now) as is_expired
         from pyengine.workflows w
-        where (w.created_at, w.workflow_id) > (v_policy.cursor_at, v_policy.cursor_id)
+        where w.finished_at is not null
+            and (w.created_at, w.workflow_id) > (v_policy.cursor_at, v_policy.cursor_id)
             and w.created_at < greatest(v_policy.keep_from, v_now - least(v_policy.success_age, v_policy.error_age,
                 v_policy.cancelled_age, v_policy.dead_letter_age))
         order by w.created_at, w.workflow_id
@@ -7865,51 +8276,77 @@ declare
     -- A workflow is created before it starts and ends: that bounds the search by age as well.
     v_created_to timestamptz := least(
         list_workflows.created_to, list_workflows.started_to, list_workflows.finished_to);
+    v_prefixed text := case when list_workflows.id_prefixes is not null
+        then pyengine._prefixed_sql(list_workflows.id_prefixes) end;
+    v_kinds pyengine.ended_kinds;
+    v_key record;
     v_conditions text[] := array_remove(array[
-        case when list_workflows.workflow_ids is not null then 'w.workflow_id = any ($1)' end,
+        'w.workflow_id = any (' || quote_literal(list_workflows.workflow_ids) || ')',
+        v_prefixed,
         (select coalesce(string_agg(pyengine._status_sql(s.status), ' or '), 'false')
          from unnest(v_statuses) s (status) having v_statuses is not null),
-        case when list_workflows.names is not null then 'w.name = any ($2)' end,
-        case when list_workflows.application_name is not null
-            then 'w.application_name is null or w.application_name = $3' end,
-        case when list_workflows.application_versions is not null then 'w.application_version = any ($4)' end,
-        case when list_workflows.executor_names is not null then 'w.executor_name = any ($5)' end,
-        case when list_workflows.queue_names is not null then 'w.queue_name = any ($6)' end,
+        'w.name = any (' || quote_literal(list_workflows.names) || ')',
+        'w.application_name is null or w.application_name = ' || quote_literal(list_workflows.application_name),
+        'w.application_version = any (' || quote_literal(list_workflows.application_versions) || ')',
+        'w.executor_name = any (' || quote_literal(list_workflows.executor_names) || ')',
+        'w.queue_name = any (' || quote_literal(list_workflows.queue_names) || ')',
         case when list_workflows.queues_only then 'w.queue_name is not null' end,
-        case when list_workflows.created_from is not null then 'w.created_at >= $7' end,
-        case when v_created_to is not null then 'w.created_at <= $8' end,
-        case when list_workflows.started_from is not null then 'w.started_at >= $9' end,
-        case when list_workflows.started_to is not null then 'w.started_at <= $10' end,
-        case when list_workflows.finished_from is not null then 'w.finished_at >= $11' end,
-        case when list_workflows.finished_to is not null then 'w.finished_at <= $12' end,
-        case when list_workflows.authenticated_users is not null then 'w.authenticated_user = any ($13)' end,
-        case when list_workflows.parent_workflow_ids is not null then 'w.parent_workflow_id = any ($14)' end,
+        'w.created_at >= ' || quote_literal(list_workflows.created_from),
+        'w.created_at <= ' || quote_literal(v_created_to),
+        'w.started_at >= ' || quote_literal(list_workflows.started_from),
+        'w.started_at <= ' || quote_literal(list_workflows.started_to),
+        'w.finished_at >= ' || quote_literal(list_workflows.finished_from),
+        'w.finished_at <= ' || quote_literal(list_workflows.finished_to),
+        'w.authenticated_user = any (' || quote_literal(list_workflows.authenticated_users) || ')',
+        'w.parent_workflow_id = any (' || quote_literal(list_workflows.parent_workflow_ids) || ')',
+        'w.forked_from = any (' || quote_literal(list_workflows.forked_from) || ')',
+        'w.schedule_name = any (' || quote_literal(list_workflows.schedule_names) || ')',
         case list_workflows.has_parent when true then 'w.parent_workflow_id is not null'
             when false then 'w.parent_workflow_id is null' end,
-        case when list_workflows.forked_from is not null then 'w.forked_from = any ($15)' end,
         case list_workflows.is_fork when true then 'w.forked_from is not null'
             when false then 'w.forked_from is null' end,
         case list_workflows.was_forked_from when true then 'w.was_forked_from' when false then 'not w.was_forked_from' end,
-        case when list_workflows.schedule_names is not null then 'w.schedule_name = any ($16)' end,
-        (select coalesce(string_agg(format('starts_with(w.workflow_id, ($17)[%s])', p.n), ' or '), 'false')
-         from generate_subscripts(list_workflows.id_prefixes, 1) p (n) having list_workflows.id_prefixes is not null),
-        case when list_workflows.attributes is not null then 'w.attributes @> $18' end,
-        pyengine._condition_sql(list_workflows.condition)
-    ], null);
+        'w.attributes @> ' || quote_literal(list_workflows.attributes)
+    ], null) || pyengine._conjuncts(list_workflows.condition);
+    v_order text := format('order by w.created_at %s, w.workflow_id',
+        case when list_workflows.newest_first then 'desc' else 'asc' end);
 begin
+    if list_workflows.row_limit is null then
+        v_kinds := pyengine._choose_kinds(pyengine._plain_conditions(v_conditions), true);
+        if v_kinds.hashes is not null then
+            v_conditions := v_conditions || format(
+                'w.finished_at is null or w.finished_at is not null%s and %s = any (%L)',
+                case when v_kinds.grouped_by = 'attributes' then ' and w.attributes is not null' else '' end,
+                pyengine._kind_sql(v_kinds.grouped_by), v_kinds.hashes);
+        end if;
+        return query execute format(
+            'select %s from %s w where (%s) %s offset %L',
+            pyengine._workflow_columns_sql(list_workflows.load_input, list_workflows.load_output),
+            pg_typeof(null::pyengine.workflows), array_to_string(v_conditions || 'true'::text, ') and ('), v_order,
+            list_workflows.row_offset);
+        return;
+    end if;
+    select k.column_name, k.key_values
+    into v_key
+    from (values
+        ('authenticated_user', list_workflows.authenticated_users), ('parent_workflow_id', list_workflows.parent_workflow_ids),
+        ('forked_from', list_workflows.forked_from), ('schedule_name', list_workflows.schedule_names)
+    ) k (column_name, key_values)
+    where k.key_values is not null
+    union all
+    select k.column_name, k.key_values from pyengine._asked_keys(list_workflows.condition) k
+    limit 1;
     return query execute format(
-        'select %s from %s w where %s order by w.created_at %s, w.workflow_id limit $19 offset $20',
+        'select %1$s from (select i.workflow_id from (%2$s) i (workflow_id, created_at) '
+        'order by i.created_at %3$s, i.workflow_id limit %4$s offset %5$L) l '
+        'join %6$s w on w.workflow_id = l.workflow_id where (%8$s) %7$s',
         pyengine._workflow_columns_sql(list_workflows.load_input, list_workflows.load_output),
-        pg_typeof(null::pyengine.workflows),
-        '(' || coalesce(nullif(array_to_string(v_conditions, ') and ('), ''), 'true') || ')',
-        case when list_workflows.newest_first then 'desc' else 'asc' end
-    )
-    using list_workflows.workflow_ids, list_workflows.names, list_workflows.application_name,
-        list_workflows.application_versions, list_workflows.executor_names, list_workflows.queue_names,
-        list_workflows.created_from, v_created_to, list_workflows.started_from, list_workflows.started_to,
-        list_workflows.finished_from, list_workflows.finished_to, list_workflows.authenticated_users,
-        list_workflows.parent_workflow_ids, list_workflows.forked_from, list_workflows.schedule_names,
-        list_workflows.id_prefixes, list_workflows.attributes, list_workflows.row_limit, list_workflows.row_offset;
+        pyengine._listed_ids_sql(
+            v_conditions, list_workflows.workflow_ids is not null, v_prefixed, v_key.column_name, v_key.key_values,
+            list_workflows.newest_first, list_workflows.row_limit + coalesce(list_workflows.row_offset, 0)::bigint),
+        case when list_workflows.newest_first then 'desc' else 'asc' end, list_workflows.row_limit,
+        list_workflows.row_offset, pg_typeof(null::pyengine.workflows), v_order,
+        array_to_string(v_conditions || 'true'::text, ') and ('));
 end
 $_$;
 
@@ -9803,7 +10240,7 @@ ALTER TABLE ONLY pyengine.waiters
 
 
 ALTER TABLE ONLY pyengine.workflows
-    ADD CONSTRAINT workflows_pkey PRIMARY KEY (workflow_id);
+    ADD CONSTRAINT workflows_pkey PRIMARY KEY (workflow_id) INCLUDE (created_at);
 
 
 CREATE INDEX application_versions_latest_idx ON pyengine.application_versions USING btree (application_name, version_timestamp);
@@ -9842,9 +10279,6 @@ CREATE INDEX workflows_attributes_idx ON pyengine.workflows USING gin (attribute
 CREATE INDEX workflows_claimable_idx ON pyengine.workflows USING btree (queue_name, priority, created_at, workflow_id) WHERE ((status = 'ENQUEUED'::text) AND (partition_key IS NULL));
 
 
-CREATE INDEX workflows_created_idx ON pyengine.workflows USING btree (created_at);
-
-
 CREATE INDEX workflows_deadline_idx ON pyengine.workflows USING btree (deadline_at) WHERE ((deadline_at IS NOT NULL) AND (finished_at IS NULL));
 
 
@@ -9857,19 +10291,31 @@ CREATE INDEX workflows_delayed_idx ON pyengine.workflows USING btree (delayed_un
 CREATE INDEX workflows_delayed_queue_idx ON pyengine.workflows USING btree (queue_name) WHERE (status = 'DELAYED'::text);
 
 
-CREATE INDEX workflows_failed_idx ON pyengine.workflows USING btree (status, created_at) WHERE (status = ANY (ARRAY['ERROR'::text, 'CANCELLED'::text, 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'::text]));
+CREATE INDEX workflows_ended_attributes_idx ON pyengine.workflows USING btree (jsonb_hash_extended(attributes, (0)::bigint), created_at) WHERE ((finished_at IS NOT NULL) AND (attributes IS NOT NULL));
+
+
+CREATE INDEX workflows_ended_idx ON pyengine.workflows USING btree (created_at) WHERE (finished_at IS NOT NULL);
+
+
+CREATE INDEX workflows_ended_kind_idx ON pyengine.workflows USING btree (hashtextextended(name, hashtextextended(COALESCE(queue_name, ''::text), hashtextextended(status, (((((parent_workflow_id IS NOT NULL))::integer + (2 * ((forked_from IS NOT NULL))::integer)) + (4 * (was_forked_from)::integer)))::bigint))), created_at) WHERE (finished_at IS NOT NULL);
+
+
+CREATE INDEX workflows_ended_origin_idx ON pyengine.workflows USING btree (hashtextextended(COALESCE(executor_name, ''::text), hashtextextended(COALESCE(application_version, ''::text), hashtextextended(COALESCE(application_name, ''::text), (0)::bigint))), created_at) WHERE (finished_at IS NOT NULL);
 
 
 CREATE INDEX workflows_finished_idx ON pyengine.workflows USING btree (finished_at) WHERE (finished_at IS NOT NULL);
 
 
-CREATE INDEX workflows_forked_from_idx ON pyengine.workflows USING btree (forked_from) WHERE (forked_from IS NOT NULL);
+CREATE INDEX workflows_forked_from_idx ON pyengine.workflows USING btree (forked_from, created_at) WHERE (forked_from IS NOT NULL);
 
 
 CREATE INDEX workflows_keyed_claimable_idx ON pyengine.workflows USING btree (queue_name, is_serial, priority, created_at, workflow_id) WHERE ((status = 'ENQUEUED'::text) AND (partition_key IS NOT NULL));
 
 
-CREATE INDEX workflows_names_idx ON pyengine.workflows USING brin (name text_bloom_ops (n_distinct_per_range='64', false_positive_rate='0.02'), queue_name text_bloom_ops (n_distinct_per_range='64', false_positive_rate='0.02'), executor_name text_bloom_ops (n_distinct_per_range='64', false_positive_rate='0.02'), application_version text_bloom_ops (n_distinct_per_range='64', false_positive_rate='0.02'), application_name text_bloom_ops (n_distinct_per_range='16', false_positive_rate='0.02')) WITH (pages_per_range='8', autosummarize='on');
+CREATE INDEX workflows_names_idx ON pyengine.workflows USING brin (name text_bloom_ops (n_distinct_per_range='64', false_positive_rate='0.02'), queue_name text_bloom_ops (n_distinct_per_range='64', false_positive_rate='0.02'), executor_name text_bloom_ops (n_distinct_per_range='64', false_positive_rate='0.02'), application_version text_bloom_ops (n_distinct_per_range='64', false_positive_rate='0.02'), application_name text_bloom_ops (n_distinct_per_range='16', false_positive_rate='0.02')) WITH (pages_per_range='8', autosummarize='on') WHERE (finished_at IS NULL);
+
+
+CREATE INDEX workflows_open_idx ON pyengine.workflows USING btree (created_at) WHERE (finished_at IS NULL);
 
 
 CREATE INDEX workflows_parent_idx ON pyengine.workflows USING btree (parent_workflow_id, created_at) WHERE (parent_workflow_id IS NOT NULL);
@@ -9918,6 +10364,9 @@ REVOKE ALL ON FUNCTION pyengine._arguments(positional_args json[], named_args js
 
 
 REVOKE ALL ON FUNCTION pyengine._as_batch(requests json) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._asked_keys(condition json) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._attempt_limit(attempt_limits jsonb, name text, class_name text, config_name text) FROM PUBLIC;
@@ -9980,10 +10429,19 @@ REVOKE ALL ON FUNCTION pyengine._check_schedule(schedule pyengine.schedules) FRO
 REVOKE ALL ON FUNCTION pyengine._check_ticks(ticks text[]) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._choose_kinds(conditions text[], newest_first boolean) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._claim_due(queue pyengine.queues, executor pyengine.executors, lease_token uuid, claim_limit integer) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._condition_grouping(condition text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._condition_sql(condition json, depth integer) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._conjuncts(condition json, depth integer) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._copy_history(source_id text, target_id text, before_step integer, children json) FROM PUBLIC;
@@ -10016,6 +10474,9 @@ REVOKE ALL ON FUNCTION pyengine._drop_stale_hibernations() FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._end_hibernations(workflow_ids text[]) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._ended_by_kind_sql(conditions text[], newest_first boolean, row_limit bigint) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._executor_state(executor pyengine.executors) FROM PUBLIC;
 
 
@@ -10046,6 +10507,12 @@ REVOKE ALL ON FUNCTION pyengine._explain_rest(workflow pyengine.workflows, facts
 REVOKE ALL ON FUNCTION pyengine._explain_waits(workflow pyengine.workflows) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._few_by_attributes(conditions text[]) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._find_kinds(grouped_by text, conditions text, newest_first boolean) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._find_receipt(workflow_id text, step_id integer) FROM PUBLIC;
 
 
@@ -10068,6 +10535,12 @@ REVOKE ALL ON FUNCTION pyengine._fire_schedule(schedule pyengine.schedules) FROM
 
 
 REVOKE ALL ON FUNCTION pyengine._fire_ticks(schedule pyengine.schedules, ticks text[], heeds_overlap boolean) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._first_by_prefix_sql(prefixed text, conditions text[], newest_first boolean, row_limit bigint) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._first_workflows_sql(conditions text[], newest_first boolean, row_limit bigint) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._forget_executors(batch_limit integer) FROM PUBLIC;
@@ -10124,10 +10597,16 @@ REVOKE ALL ON FUNCTION pyengine._keep_waiting(workflow_id text, attempt integer,
 REVOKE ALL ON FUNCTION pyengine._key_room(queue pyengine.queues, executor pyengine.executors, partition_key text, is_serial boolean) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._kind_sql(grouped_by text) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._latest_version(application_name text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._lease_workflows(workflow_ids text[], executor_id bigint, lease_token uuid) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._listed_ids_sql(conditions text[], has_ids boolean, prefixed text, key_column text, key_values text[], newest_first boolean, row_limit bigint) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._lock_queues(executor pyengine.executors, queue_names text[]) FROM PUBLIC;
@@ -10181,7 +10660,13 @@ REVOKE ALL ON FUNCTION pyengine._pick_from_order(queue_name text, executor pyeng
 REVOKE ALL ON FUNCTION pyengine._pick_from_queue(queue pyengine.queues, executor pyengine.executors, pick_limit integer, is_locked boolean) FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._plain_conditions(conditions text[]) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._plan_at(tick_count integer, planned_until timestamp with time zone, as_of timestamp with time zone) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._prefixed_sql(prefixes text[]) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._prepare_enqueue(requests json) FROM PUBLIC;
