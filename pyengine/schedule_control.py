@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -203,7 +204,9 @@ def _resume(runtime: Runtime, name: str) -> Flow[None]:
 
 def _trigger(name: str) -> Flow[str]:
     refuse_in_workflow("trigger_schedule")
-    found: list[str] = yield schedule_calls.trigger_schedule(schedule_name=name)
+    found: list[str] = yield schedule_calls.trigger_schedule(
+        schedule_name=name, request_token=str(uuid.uuid4())
+    )
     return found[0]
 
 

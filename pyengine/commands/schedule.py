@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -201,7 +202,10 @@ def trigger(database: Database, schedule_name: str) -> None:
     """Start the workflow of a schedule now, and print its id."""
     with database.engine() as engine:
         _require(engine, schedule_name)
-        (workflow_id,) = engine.values(schedule_calls.trigger_schedule(schedule_name=schedule_name))
+        call = schedule_calls.trigger_schedule(
+            schedule_name=schedule_name, request_token=str(uuid.uuid4())
+        )
+        (workflow_id,) = engine.values(call)
     click.echo(printing.escaped(workflow_id))
 
 

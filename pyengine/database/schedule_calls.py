@@ -105,9 +105,10 @@ def resume_schedule(*, schedule_name: str) -> Call[None]:
     return Call("resume_schedule", {"schedule_name": schedule_name})
 
 
-def trigger_schedule(*, schedule_name: str) -> Call[None]:
-    """Start a schedule's workflow now; the scalar result is its id."""
-    return Call("trigger_schedule", {"schedule_name": schedule_name})
+def trigger_schedule(*, schedule_name: str, request_token: str) -> Call[None]:
+    """Start a schedule's workflow now, once per token; the scalar result is its id."""
+    arguments = {"schedule_name": schedule_name, "request_token": request_token}
+    return Call("trigger_schedule", arguments)
 
 
 def backfill_schedule(*, schedule_name: str, ticks: Sequence[str]) -> Call[rows.ScheduledStart]:

@@ -114,6 +114,22 @@ def test_a_process_registers_once(
     assert notes("x") == "XX"
 
 
+@moments
+def test_a_schedule_is_triggered_once(
+    engine: Proxy, sql: psycopg.Connection[Any], after: bool
+) -> None:
+    schedule = (
+        '[{"schedule_name": "s", "workflow_name": "lost_reply.sync", "schedule": "0 0 1 1 *"}]'
+    )
+    sql.execute("select from pyengine.apply_schedules(%s)", [schedule])
+    cut = engine.cut("trigger_schedule", after=after)
+
+    DBOS.trigger_schedule("s")
+
+    assert cut.done.is_set()
+    assert sql.execute("select count(*) from pyengine.workflows").fetchall() == [(1,)]
+
+
 TOKEN = str(uuid.uuid4())
 CALLS: dict[str, Callable[[], Any]] = {
     "cancel_workflows": lambda: steering_calls.cancel_workflows(

@@ -136,6 +136,22 @@ def test_a_cancellation_that_waits_for_an_outcome_changes_nothing(duel: Duel) ->
     assert duel.row("w", "status, output") == ("SUCCESS", 1)
 
 
+def test_a_claim_that_waits_for_a_queue_to_be_paused_takes_nothing_from_it(duel: Duel) -> None:
+    one = duel.register("one")
+    duel.look.execute("select from pyengine.register_queue('q', concurrency => 1)")
+    document = {"workflow_id": "w", "name": "f", "serialization": "json", "inputs": {}}
+    queued = json.dumps({**document, "queue_name": "q"})
+    duel.look.execute("select from pyengine.start_workflows(requests => %s)", [queued])
+    call(duel.first, "select pyengine.pause_queue('q')")
+
+    late = duel.blocked(lambda: duel.claim(duel.second, one))
+    duel.first.commit()
+
+    assert late.result() == []
+    duel.second.commit()
+    assert duel.row("w") == ("ENQUEUED",)
+
+
 def test_a_heartbeat_that_is_under_way_is_not_reaped(duel: Duel) -> None:
     slow, other = duel.register("slow"), duel.register("other")
     expire(duel, slow)

@@ -144,7 +144,7 @@ MUTANTS = (
     ), (EXACTNESS,)),
     edit("claim: queues are locked in any order", "queue/_lock_queues", " order by n.queue_name) limited",
          " order by n.queue_name desc) limited", QUEUE_ORDER),
-    edit("claim: a paused queue", "queue/_lock_queues", "where not l.is_paused", "", PAIRS, "tests/queues"),
+    edit("claim: a paused queue", "queue/_lock_queues", "where not l.is_paused", "", OWNERS),
     edit("claim: one place too many", "queue/_queue_room", "(_queue_room.queue).concurrency - v_running",
          "(_queue_room.queue).concurrency + 1 - v_running", EXACTNESS),
     edit("claim: the hibernated have no place", "queue/_queue_room", "w.status = 'PENDING' and w.executor_id is null",

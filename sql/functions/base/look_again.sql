@@ -14,7 +14,7 @@ as $$
 begin
     if look_again.channel is not null then
         perform pyengine._await_keys(array(
-            select pyengine.wait_key(r.kind, r.id, r.name)
+            select pyengine.wait_key(r.kind, r.id, coalesce(r.name, ''))
             from json_to_recordset(look_again.waits) as r (kind text, id text, name text)
         ), look_again.channel);
     end if;

@@ -1,6 +1,6 @@
 -- Append values to streams (a json array of {workflow_id, lease_token, step_id, step_name, key, is_end, serialization,
 -- value}), each at the next position. With step_name the step is recorded in the same commit, and a step that is
--- recorded already appends nothing. Locks: the workflow rows (no key update, in id order): they put the writers of a
+-- recorded already appends nothing; without one (inside a step) a repeated call appends again. Locks: the workflow rows (no key update, in id order): they put the writers of a
 -- stream in a row, so that positions have no gaps and nobody has to try twice.
 create or replace function pyengine.append_streams(requests json)
 returns setof pyengine.append_answer

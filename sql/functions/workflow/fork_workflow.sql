@@ -3,7 +3,8 @@
 -- lets the copied steps name other children. Without an application_version any process may run the fork that has
 -- the function. Returns the new id. Locks: the old workflow's row (no key update), then the new one.
 --
--- A repeated call with the same new_workflow_id and request_token finds its own fork and changes nothing.
+-- A repeated call with the same new_workflow_id and request_token finds its own fork and changes nothing. Without a
+-- new_workflow_id the request_token is the new id.
 create or replace function pyengine.fork_workflow(
     workflow_id text,
     start_step int default 1,
@@ -25,7 +26,8 @@ set enable_seqscan = off
 as $$
 declare
     v_now timestamptz := pyengine.now();
-    v_new_id text := coalesce(fork_workflow.new_workflow_id, pyengine.generate_workflow_id());
+    v_new_id text := coalesce(
+        fork_workflow.new_workflow_id, fork_workflow.request_token::text, pyengine.generate_workflow_id());
     v_known pyengine.workflows;
 begin
     perform pyengine._check_fork(
@@ -70,4 +72,4 @@ begin
 end
 $$;
 
-comment on function pyengine.fork_workflow is 'Starts a new workflow with the inputs of another and the outcomes of its steps before start_step; returns the new id. Idempotent per new_workflow_id and request_token. Role: client.';
+comment on function pyengine.fork_workflow is 'Starts a new workflow with the inputs of another and the outcomes of its steps before start_step; returns the new id. Idempotent per new_workflow_id and request_token; without a new_workflow_id the token is the new id. Role: client.';
