@@ -7625,7 +7625,8 @@ CREATE FUNCTION pyengine.fork_workflow(workflow_id text, start_step integer DEFA
     AS $$
 declare
     v_now timestamptz := pyengine.now();
-    v_new_id text := coalesce(fork_workflow.new_workflow_id, pyengine.generate_workflow_id());
+    v_new_id text := coalesce(
+        fork_workflow.new_workflow_id, fork_workflow.request_token::text, pyengine.generate_workflow_id());
     v_known pyengine.workflows;
 begin
     perform pyengine._check_fork(
@@ -7671,7 +7672,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.fork_workflow(workflow_id text, start_step integer, new_workflow_id text, application_version text, queue_name text, partition_key text, replacement_children json, timeout_ms double precision, request_token uuid) IS 'Starts a new workflow with the inputs of another and the outcomes of its steps before start_step; returns the new id. Idempotent per new_workflow_id and request_token. Role: client.';
+COMMENT ON FUNCTION pyengine.fork_workflow(workflow_id text, start_step integer, new_workflow_id text, application_version text, queue_name text, partition_key text, replacement_children json, timeout_ms double precision, request_token uuid) IS 'Starts a new workflow with the inputs of another and the outcomes of its steps before start_step; returns the new id. Idempotent per new_workflow_id and request_token; without a new_workflow_id the token is the new id. Role: client.';
 
 
 CREATE FUNCTION pyengine.function_key(name text, class_name text DEFAULT NULL::text, config_name text DEFAULT NULL::text) RETURNS text
@@ -8365,7 +8366,7 @@ CREATE FUNCTION pyengine.look_again(waits json, channel text) RETURNS SETOF inte
 begin
     if look_again.channel is not null then
         perform pyengine._await_keys(array(
-            select pyengine.wait_key(r.kind, r.id, r.name)
+            select pyengine.wait_key(r.kind, r.id, coalesce(r.name, ''))
             from json_to_recordset(look_again.waits) as r (kind text, id text, name text)
         ), look_again.channel);
     end if;
@@ -9808,7 +9809,7 @@ $$;
 COMMENT ON FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer, heartbeat_seconds double precision, queue_names text[]) IS 'One maintenance tick of a process: heartbeat, reaping of dead executors, and whether there is work to claim, a schedule to fire or to plan, or something to do for run_chores. queue_names restricts the queues. Role: worker.';
 
 
-CREATE FUNCTION pyengine.trigger_schedule(schedule_name text) RETURNS text
+CREATE FUNCTION pyengine.trigger_schedule(schedule_name text, request_token uuid DEFAULT NULL::uuid) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -9816,23 +9817,40 @@ CREATE FUNCTION pyengine.trigger_schedule(schedule_name text) RETURNS text
     AS $$
 declare
     v_schedule pyengine.schedules := pyengine._find_schedule(trigger_schedule.schedule_name);
+    v_prefix text := 'sched-' || v_schedule.schedule_name || '-trigger-';
+    v_oldest text := v_prefix || pyengine._utc_text(pyengine.now() - interval '1 day');
     v_start pyengine.scheduled_start;
 begin
+    if trigger_schedule.request_token is not null then
+        perform pg_advisory_xact_lock(hashtextextended(trigger_schedule.request_token::text, 0));
+        select w.workflow_id
+        into v_start.workflow_id
+        from pyengine.workflows w
+        where w.workflow_id > v_oldest and w.workflow_id < v_prefix || '~'
+            and w.start_token = trigger_schedule.request_token;
+        if found then
+            return v_start.workflow_id;
+        end if;
+    end if;
     select s.*
     into v_start
-    from pyengine._start_scheduled(v_schedule, array[pyengine._utc_text(pyengine.now())],
-        'sched-' || v_schedule.schedule_name || '-trigger-') s;
+    from pyengine._start_scheduled(v_schedule, array[pyengine._utc_text(pyengine.now())], v_prefix) s;
     if v_start.refusal is not null then
         raise exception using errcode = v_start.refusal,
             message = format('queue %s is full (max_depth): schedule %s started nothing, try again later',
                 v_schedule.queue_name, v_schedule.schedule_name);
+    end if;
+    if trigger_schedule.request_token is not null then
+        update pyengine.workflows w
+        set start_token = trigger_schedule.request_token
+        where w.workflow_id = v_start.workflow_id;
     end if;
     return v_start.workflow_id;
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.trigger_schedule(schedule_name text) IS 'Starts a schedule''s workflow now and returns its id; raises PE404 if there is no such schedule. Role: client.';
+COMMENT ON FUNCTION pyengine.trigger_schedule(schedule_name text, request_token uuid) IS 'Starts a schedule''s workflow now and returns its id; raises PE404 if there is no such schedule. Idempotent per request_token. Role: client.';
 
 
 CREATE FUNCTION pyengine.update_workflow_attributes(workflow_id text, attributes jsonb, merge boolean DEFAULT false) RETURNS void
@@ -11173,7 +11191,7 @@ REVOKE ALL ON FUNCTION pyengine.start_workflows(requests json, executor_id bigin
 REVOKE ALL ON FUNCTION pyengine.tick_executor(executor_id bigint, session_pid integer, heartbeat_seconds double precision, queue_names text[]) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine.trigger_schedule(schedule_name text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine.trigger_schedule(schedule_name text, request_token uuid) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.update_workflow_attributes(workflow_id text, attributes jsonb, merge boolean) FROM PUBLIC;
