@@ -6046,6 +6046,14 @@ CREATE FUNCTION pyengine._wake(wait_keys bigint[]) RETURNS void
     SET enable_seqscan TO 'off'
     AS $$
 begin
+    -- Nearly always nobody waits; to see that takes one statement.
+    if not exists (
+        select from pyengine.waiters x where x.wait_key = any (_wake.wait_keys)
+        union all
+        select from pyengine.hibernations h where h.kind <> 'time' and h.wait_key = any (_wake.wait_keys)
+    ) then
+        return;
+    end if;
     perform pg_notify(x.channel, x.wait_key::text)
     from pyengine.waiters x
     where x.wait_key = any (_wake.wait_keys);
