@@ -30,6 +30,18 @@ def test_a_start_leaves_the_window_when_the_period_is_over_and_not_before(sql: S
     assert sql.execute(query, ["2100-01-01 00:00:10.000001"]).fetchone() == (0,)
 
 
+def test_a_clock_that_goes_back_logs_no_start_before_the_last_one(sql: Session) -> None:
+    sql.execute(
+        "select from pyengine.register_queue('q', limiter_limit => 1, limiter_period_seconds => 1)"
+    )
+    sql.execute("update pyengine.queues set last_started_at = '2100-01-01'")
+
+    sql.execute("select pyengine._log_starts(q, '{}', 1) from pyengine.queues q")
+
+    logged = sql.execute("select started_at = '2100-01-01' from pyengine.queue_starts").fetchall()
+    assert logged == [(True,)]
+
+
 @pytest.mark.parametrize(
     ("limits", "message"),
     [

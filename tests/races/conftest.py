@@ -22,6 +22,7 @@ class Duel:
 
     def __init__(self, url: str, look: Session) -> None:
         self.look = look
+        self.url = url
         # Who waits for longer than any test lets him waits for ever.
         self.first = psycopg.connect(url, options="-c lock_timeout=10s")
         self.second = psycopg.connect(url, options="-c lock_timeout=10s")

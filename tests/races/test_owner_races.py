@@ -136,6 +136,40 @@ def test_a_cancellation_that_waits_for_an_outcome_changes_nothing(duel: Duel) ->
     assert duel.row("w", "status, output") == ("SUCCESS", 1)
 
 
+def test_a_repeated_claim_waits_for_the_first_and_answers_the_same(duel: Duel) -> None:
+    one, token = duel.register("one"), uuid.uuid4()
+    for number in range(2):
+        duel.start(duel.look, f"w{number}")
+    text = "select workflow_id from pyengine.claim_workflows(executor_id => %s, lease_token => %s, claim_limit => 1)"
+    first = call(duel.first, text, one, token)
+
+    again = duel.blocked(lambda: call(duel.second, text, one, token))
+    duel.first.commit()
+
+    assert again.result() == first
+    duel.second.commit()
+    running = "select count(*) from pyengine.workflows where status = 'PENDING'"
+    assert call(duel.look, running) == [(1,)]
+
+
+def test_a_process_whose_session_is_gone_has_a_second_to_come_back(duel: Duel) -> None:
+    lost, other = duel.register("lost"), duel.register("other")
+    with psycopg.connect(duel.url, autocommit=True) as session:
+        pid = session.info.backend_pid
+    duel.look.execute(
+        "update pyengine.executors set session_pid = %s, session_at = now() where executor_id = %s",
+        [pid, lost],
+    )
+    ended = "select finish_reason from pyengine.executors where executor_id = %s"
+
+    tick(duel.look, other)
+    assert call(duel.look, ended, lost) == [(None,)]
+
+    duel.look.execute("update pyengine.executors set session_lost_at = now() - interval '2 s'")
+    tick(duel.look, other)
+    assert call(duel.look, ended, lost) == [("session lost",)]
+
+
 def test_a_claim_that_waits_for_a_queue_to_be_paused_takes_nothing_from_it(duel: Duel) -> None:
     one = duel.register("one")
     duel.look.execute("select from pyengine.register_queue('q', concurrency => 1)")

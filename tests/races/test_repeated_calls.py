@@ -229,6 +229,7 @@ SCENARIOS: dict[str, Scenario] = {
     # What an administrator does.
     "register_sql_workflow": told("'written', '{races.work}', 'app'", before=SQL_FUNCTION),
     "drop_sql_workflow": told("'written'", before=SQL_WORKFLOW, code="PE404"),
+    "rename_application": told("'app', 'renamed'", another=True),
     "set_retention": told("'app', success_age => '1 day'"),
     "import_workflow": told(
         "(select document from races.exported)",

@@ -13,6 +13,7 @@ PAIRS = "tests/races/test_function_pairs.py"
 OWNERS = "tests/races/test_owner_races.py"
 NOTICES = "tests/races/test_notices.py"
 QUEUE_ORDER = "tests/races/test_enqueue_lock_order.py"
+REPEATED = "tests/races/test_repeated_calls.py"
 WRITES = "tests/races/test_refused_writes.py"
 HIBERNATION_RACES = "tests/races/test_hibernation_races.py"
 EXACTNESS = "tests/queues/test_exactness.py"
@@ -158,8 +159,7 @@ MUTANTS = (
     edit("claim: a repeated call claims more", "workflow/claim_workflows", "if claim_workflows.is_repeated then",
          "if false then", QUEUE_RECOVERY),
     edit("claim: a repeated call does not wait", "workflow/claim_workflows",
-         "perform pg_advisory_xact_lock(hashtextextended(claim_workflows.lease_token::text, 0));", "", PAIRS, OWNERS,
-         EXACTNESS),
+         "perform pg_advisory_xact_lock(hashtextextended(claim_workflows.lease_token::text, 0));", "", OWNERS),
     edit("claim: an attempt too many", "workflow/_lease_workflows", "w.attempt_count < coalesce(w.max_attempts",
          "w.attempt_count <= coalesce(w.max_attempts", QUEUE_RECOVERY),
     edit("claim: attempts are not counted", "workflow/_lease_workflows", " + (w.status <> 'PENDING')::int", "",
@@ -172,7 +172,7 @@ MUTANTS = (
     edit("rate: the end of the window", "queue/_starts_in_window", "s.started_at > greatest", "s.started_at >= greatest",
          "tests/queues/test_limits.py"),
     edit("rate: a clock that goes back", "queue/_log_starts", "greatest(pyengine.now(), v_queue.last_started_at)",
-         "pyengine.now()", EXACTNESS, "tests/queues"),
+         "pyengine.now()", "tests/queues/test_limits.py"),
     edit("delayed: before its time", "queue/_promote_delayed",
          "w.status = 'DELAYED' and w.delayed_until <= v_now\n        order by", "w.status = 'DELAYED'\n        order by",
          "tests/queues", DEBOUNCE),
@@ -187,8 +187,8 @@ MUTANTS = (
            (DEBOUNCE, "tests/queues/test_enqueue.py")),
 
     # Debouncing.
-    edit("debounce: what has begun", "queue/_bounce", "and w.status = 'DELAYED' and w.debounce_until is not null",
-         "and w.debounce_until is not null", DEBOUNCE, PAIRS),
+    edit("debounce: what has begun keeps its key", "queue/_promote_delayed",
+         "case when w.debounce_until is null then w.deduplication_id end", "w.deduplication_id", DEBOUNCE),
     edit("debounce: what was not debounced", "queue/_bounce", " and w.debounce_until is not null", "", DEBOUNCE),
     edit("debounce: no bound", "queue/_bounce", "least(v_now + (call).period, w.debounce_until)",
          "v_now + (call).period", DEBOUNCE),
@@ -209,7 +209,7 @@ MUTANTS = (
     edit("receive: the newest first", "message/receive_message", "order by o.message_id", "order by o.message_id desc",
          MESSAGES),
     edit("receive: again after its checkpoint", "message/receive_message", "    if found then\n        return;\n    end if;\n",
-         "", MESSAGES, PAIRS),
+         "", REPEATED),
     edit("event: wakes nobody", "event/set_event",
          "perform pyengine._wake(array[pyengine.wait_key('event', set_event.workflow_id, set_event.key)]);", "null;",
          HIBERNATION_RACES),
@@ -237,7 +237,7 @@ MUTANTS = (
     edit("reap: waits for heartbeats", "executor/_reap_executors", SKIPPED, "for no key update", OWNERS),
     edit("reap: no lock", "executor/_reap_executors", SKIPPED, "", OWNERS),
     edit("reap: a session is missed at once", "executor/_reap_executors", "v_dead.is_expired or v_dead.session_lost_at is not null",
-         "true", CONTRACT, "tests/workflows/test_recovery.py", "tests/runtime"),
+         "true", OWNERS),
     edit("give back: waits for what is locked", "executor/_return_work",
          "order by o.workflow_id\n            for no key update skip locked", "order by o.workflow_id\n            for no key update",
          OWNERS),

@@ -2,6 +2,8 @@
 -- workflow. Null when nobody holds the key any more; a refusal when another kind of workflow does.
 -- Locks: the calling workflow and the holder (no key update, in id order).
 --
+-- What was debounced has its key for as long as it is delayed: who makes it claimable takes the key away.
+--
 -- Inputs, version and identity go together: what runs are the inputs of the last call, as its caller's.
 create or replace function pyengine._bounce(call pyengine.debounce_call)
 returns pyengine.debounce_answer
@@ -43,7 +45,7 @@ begin
         assumed_role = (call).assumed_role, authenticated_roles = (call).authenticated_roles,
         delayed_until = least(v_now + (call).period, w.debounce_until), updated_at = v_now
     where w.workflow_id = v_holder.workflow_id and w.deduplication_id = (call).deduplication_id
-        and w.status = 'DELAYED' and w.debounce_until is not null
+        and w.debounce_until is not null
         and (w.name, w.class_name, w.config_name, w.application_name)
             is not distinct from ((call).name, (call).class_name, (call).config_name, (call).application_name);
     if found then

@@ -26,7 +26,7 @@ class Campaign:
     backlog = 120
     settings: ClassVar[dict[str, str]] = {}
     config: ClassVar[dict[str, Any]] = {"lease_seconds": 3.0, "heartbeat_seconds": 0.5}
-    pause: ClassVar[tuple[float, float]] = (0.1, 0.6)
+    pause = (0.1, 0.6)
     sometimes: ClassVar[tuple[str, ...]] = ("limit reached", "message waited for")
 
     def __init__(self) -> None:

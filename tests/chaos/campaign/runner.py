@@ -5,58 +5,27 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tests.chaos.campaign.checks import CHECKS, CLAIMS, SOMETIMES
 from tests.chaos.campaign.faults import CAMPAIGNS, Campaign
+from tests.chaos.campaign.report import Report
 from tests.chaos.campaign.stage import Stage
 
 PATIENCE_SECONDS = 45.0
 
 
-@dataclass
-class Report:
-    """What a campaign came to. It has passed when nothing is violated or missed."""
+def run(
+    name: str, seed: int, seconds: float, *, pace: float = 1.0, workers: int | None = None
+) -> Report:
+    """Run a campaign for so long, and check everything.
 
-    campaign: str
-    fault: str
-    seed: int
-    ops: int = 0
-    faults: int = 0
-    kills: int = 0
-    deaths: int = 0
-    claims: int = 0
-    workflows: int = 0
-    transfers: int = 0
-    settled: float = 0.0
-    worst: float = 0.0
-    stuck: int = 0
-    sometimes: dict[str, int] = field(default_factory=dict)
-    violations: dict[str, list[Any]] = field(default_factory=dict)
-    missed: list[str] = field(default_factory=list)
-    files: str | None = None
-
-    @property
-    def passed(self) -> bool:
-        return not self.violations and not self.missed and not self.files
-
-    def line(self) -> str:
-        """Everything on one line."""
-        sometimes = " ".join(f"{name}={count}" for name, count in self.sometimes.items() if count)
-        return (
-            f"{self.fault} {self.campaign} seed={self.seed} ops={self.ops} faults={self.faults} "
-            f"violations={sum(map(len, self.violations.values()))} worst-latency={self.worst:.1f}s "
-            f"kills={self.kills} deaths={self.deaths} workflows={self.workflows} limited-claims={self.claims} "
-            f"transactions={self.transfers} stuck={self.stuck} settled={self.settled:.1f}s "
-            f"files={'not checked' if self.files is None else self.files or 'sound'} [{sometimes}]"
-        )
-
-
-def run(name: str, seed: int, seconds: float) -> Report:
-    """Run a campaign for so long, and check everything."""
+    The pauses between faults are `pace` times shorter. `workers` is how many processes there are, by default as many as
+    the campaign has.
+    """
     campaign = CAMPAIGNS[name]()
+    campaign.workers = workers or campaign.workers
+    campaign.pause = (campaign.pause[0] / pace, campaign.pause[1] / pace)
     directory = Path(tempfile.mkdtemp(prefix="pyengine-chaos-"))
     try:
         with Stage(campaign, seed, directory) as stage:
