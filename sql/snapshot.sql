@@ -879,7 +879,7 @@ begin
         assumed_role = (call).assumed_role, authenticated_roles = (call).authenticated_roles,
         delayed_until = least(v_now + (call).period, w.debounce_until), updated_at = v_now
     where w.workflow_id = v_holder.workflow_id and w.deduplication_id = (call).deduplication_id
-        and w.status = 'DELAYED' and w.debounce_until is not null
+        and w.debounce_until is not null
         and (w.name, w.class_name, w.config_name, w.application_name)
             is not distinct from ((call).name, (call).class_name, (call).config_name, (call).application_name);
     if found then
