@@ -61,7 +61,7 @@ def print_table(
     titles = list(columns.values())
     cells = [[text(row[key]) for key in columns] for row in rows]
     is_number = [_are_numbers([row[key] for row in rows]) for key in columns]
-    widths = _fit([max(map(_width, column)) for column in zip(titles, *cells, strict=True)])
+    widths = _fit([max(map(columns_of, column)) for column in zip(titles, *cells, strict=True)])
     titles = titles[: len(widths)]
     click.secho(_line(titles, widths, is_number), bold=True)
     for line in cells:
@@ -105,22 +105,46 @@ def terminal_width() -> int:
     return shutil.get_terminal_size((100, 24)).columns
 
 
-def wrapped(sentence: str, *, indent: str, first: str | None = None) -> str:
+def wrapped(
+    sentence: str, *, indent: str, first: str | None = None, width: int | None = None
+) -> str:
     """A sentence in lines that fit the terminal, escaped; ids are not broken.
 
     Args:
         sentence: what is to be wrapped.
         indent: what each line begins with.
         first: what the first line begins with instead.
+        width: how many columns there are; by default those of the terminal.
     """
     return textwrap.fill(
         escaped(sentence),
-        width=terminal_width(),
+        width=width or terminal_width(),
         initial_indent=indent if first is None else first,
         subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def columns_of(value: str) -> int:
+    """How many columns of a terminal a text takes."""
+    if value.isascii():
+        return len(value)
+    return sum(
+        0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1
+        for each in value
+    )
+
+
+def shortened(value: str, width: int, *, cut: str = "…") -> str:
+    """A text of so many columns at most. The middle is cut out: both ends of an id tell it apart from others."""
+    if columns_of(value) <= width:
+        return value
+    tail = (width - 1) // 3
+    head, end = value, value[len(value) - tail :] if tail else ""
+    while columns_of(head) + columns_of(end) + 1 > width:
+        head = head[:-1]
+    return f"{head}{cut}{end}"
 
 
 def escaped(value: str) -> str:
@@ -173,16 +197,6 @@ def _are_numbers(values: Sequence[object]) -> bool:
     )
 
 
-def _width(value: str) -> int:
-    """How many columns of a terminal a text takes."""
-    if value.isascii():
-        return len(value)
-    return sum(
-        0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1
-        for each in value
-    )
-
-
 def _fit(widths: list[int]) -> list[int]:
     """Leave columns out at the end until the line fits the terminal, then take from the widest."""
     if not sys.stdout.isatty():
@@ -202,21 +216,10 @@ def _fit(widths: list[int]) -> list[int]:
 def _line(cells: Sequence[str], widths: Sequence[int], is_number: Sequence[bool]) -> str:
     padded = []
     for cell, width, right in zip(cells, widths, is_number, strict=False):
-        short = _shorten(cell, width)
-        space = " " * (width - _width(short))
+        short = shortened(cell, width)
+        space = " " * (width - columns_of(short))
         padded.append(space + _coloured(short) if right else _coloured(short) + space)
     return _GAP.join(padded).rstrip()
-
-
-def _shorten(value: str, width: int) -> str:
-    """Cut the middle out: both ends of an id tell it apart from others."""
-    if _width(value) <= width:
-        return value
-    tail = (width - 1) // 3
-    head, end = value, value[len(value) - tail :] if tail else ""
-    while _width(head) + _width(end) + 1 > width:
-        head = head[:-1]
-    return f"{head}…{end}"
 
 
 def _coloured(value: str) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from pyengine.commands import payloads, printing, steering, transfer
-from pyengine.commands.database import Database, Engine, takes_database
-from pyengine.commands.failures import NoSuchError
+from pyengine.commands import payloads, printing, steering, timeline, transfer
+from pyengine.commands.database import Database, takes_database
+from pyengine.commands.finding import find
 from pyengine.commands.grouping import Group
 from pyengine.commands.selection import Selection, selects_workflows
 from pyengine.conditions import as_json
@@ -46,7 +46,7 @@ def group() -> None:
     """Look at workflows and steer them."""
 
 
-for _command in (*steering.COMMANDS, *transfer.COMMANDS):
+for _command in (timeline.command, *steering.COMMANDS, *transfer.COMMANDS):
     group.add_command(_command)
 
 
@@ -172,23 +172,6 @@ def explain(database: Database, workflow_id: str, *, as_json: bool) -> None:
     click.secho(printing.escaped(beginning), bold=True)
     for fact in facts:
         click.echo(printing.wrapped(fact["sentence"], indent="  ", first="- "))
-
-
-def find(engine: Engine, workflow_id: str, *, with_payloads: bool = False) -> WorkflowRow:
-    """One workflow.
-
-    Raises:
-        NoSuchError: There is none of this id.
-    """
-    filters: dict[str, object] = {
-        "workflow_ids": [workflow_id],
-        "load_input": with_payloads,
-        "load_output": with_payloads,
-    }
-    rows = engine.rows(calls.list_workflows(filters=filters))
-    if not rows:
-        raise NoSuchError(f"there is no workflow {printing.escaped(workflow_id)}")
-    return rows[0]
 
 
 def _condition(selection: Selection) -> str | None:

@@ -344,8 +344,12 @@ def list_steps(
     with_outcome: bool = True,
     row_limit: int | None = None,
     row_offset: int | None = None,
+    with_error: bool | None = None,
 ) -> Call[rows.StepRow]:
-    """The recorded steps of a workflow, in order; without outcome their outputs and errors are left out."""
+    """The recorded steps of a workflow, in order; without outcome their outputs and errors are left out.
+
+    With `with_error` the errors are there all the same.
+    """
     return Call(
         "list_steps",
         {
@@ -353,6 +357,7 @@ def list_steps(
             "with_outcome": with_outcome,
             "row_limit": row_limit,
             "row_offset": row_offset,
+            "with_error": with_error,
         },
         rows.StepRow,
     )

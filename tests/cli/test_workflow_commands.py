@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import psycopg
 import pytest
 
 from tests.cli.conftest import Process, Run
+from tests.cli.terminal import on_a_terminal, visible
 
 Session = psycopg.Connection[Any]
 Enqueue = Callable[..., None]
@@ -183,6 +183,7 @@ def test_an_explanation_is_a_sentence_a_line(run: Run, four: None) -> None:
         ["get"],
         ["steps"],
         ["explain"],
+        ["timeline"],
         ["cancel"],
         ["resume"],
         ["delete", "-y"],
@@ -301,34 +302,6 @@ def test_a_rate_is_kept(run: Run, thousand: Session) -> None:
     run("workflow", "cancel", "-y", "-n", "f", "--limit", "300", "--rate", "500")
 
     assert 0.4 <= time.monotonic() - begin < 5
-
-
-def on_a_terminal(engine_url: str, columns: int, *arguments: str) -> str:
-    """The output of a command on a terminal of that width."""
-    leader, follower = pty.openpty()
-    environment = {**os.environ, "PYENGINE_DATABASE_URL": engine_url, "COLUMNS": str(columns)}
-    environment.pop("NO_COLOR", None)
-    done = subprocess.Popen(
-        [sys.executable, "-m", "pyengine", *arguments],
-        stdin=follower, stdout=follower, stderr=follower, env=environment,
-    )  # fmt: skip
-    os.close(follower)
-    output = b""
-    while True:
-        try:
-            chunk = os.read(leader, 65536)
-        except OSError:  # the other side is closed
-            break
-        if not chunk:
-            break
-        output += chunk
-    os.close(leader)
-    assert done.wait(timeout=60) == 0
-    return output.decode().replace("\r\n", "\n")
-
-
-def visible(text: str) -> list[str]:
-    return re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
 
 
 @pytest.mark.parametrize("columns", [60, 80, 100, 160])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import psycopg
 import pytest
 
 from pyengine import DBOS, Queue, SetWorkflowAttributes, SetWorkflowID
@@ -93,6 +94,24 @@ def test_what_can_not_be_stored_is_refused_at_once(
         DBOS.update_workflow_attributes("w", attributes)
     with pytest.raises(DBOSException, match="to merge"):
         DBOS.update_workflow_attributes("w", None, merge=True)
+
+
+def test_steps_are_listed_with_their_errors_alone(
+    dbos: type[DBOS], sql: psycopg.Connection[Any]
+) -> None:
+    with SetWorkflowID("w"):
+        attributed()
+    sql.execute("update pyengine.steps set error = '{}' where step_id = 1")
+
+    def outcomes(parameters: str) -> list[Any]:
+        query = f"select output #>> '{{}}', error #>> '{{}}' from pyengine.list_steps('w', {parameters})"
+        return sql.execute(query.encode()).fetchall()
+
+    assert outcomes("with_outcome => false, with_error => true") == [
+        (None, "{}"), (None, None), (None, None),
+    ]  # fmt: skip
+    assert outcomes("with_error => false")[2] == ("7", None)
+    assert outcomes("row_limit => 1") == [(None, "{}")]
 
 
 def test_steps_are_listed_in_parts_and_without_their_outputs(dbos: type[DBOS]) -> None:
