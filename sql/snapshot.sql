@@ -8250,7 +8250,7 @@ COMMENT ON COLUMN pyengine.steps.attempt IS 'The run (workflows.attempt_count) t
 COMMENT ON COLUMN pyengine.steps.child_workflow_id IS 'The workflow that this step started, if it started one.';
 
 
-CREATE FUNCTION pyengine.list_steps(workflow_id text, with_outcome boolean DEFAULT true, row_limit integer DEFAULT NULL::integer, row_offset integer DEFAULT NULL::integer) RETURNS SETOF pyengine.steps
+CREATE FUNCTION pyengine.list_steps(workflow_id text, with_outcome boolean DEFAULT true, row_limit integer DEFAULT NULL::integer, row_offset integer DEFAULT NULL::integer, with_error boolean DEFAULT NULL::boolean) RETURNS SETOF pyengine.steps
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -8261,7 +8261,7 @@ begin
     select s.workflow_id, s.step_id, s.name, s.attempt, s.child_workflow_id, s.started_at, s.completed_at,
         s.serialization,
         case when list_steps.with_outcome then s.output end,
-        case when list_steps.with_outcome then s.error end
+        case when coalesce(list_steps.with_error, list_steps.with_outcome) then s.error end
     from pyengine.steps s
     where s.workflow_id = list_steps.workflow_id
     order by s.step_id
@@ -8271,7 +8271,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.list_steps(workflow_id text, with_outcome boolean, row_limit integer, row_offset integer) IS 'The recorded steps of a workflow, in the order of their numbers. Role: observer.';
+COMMENT ON FUNCTION pyengine.list_steps(workflow_id text, with_outcome boolean, row_limit integer, row_offset integer, with_error boolean) IS 'The recorded steps of a workflow, in the order of their numbers. Role: observer.';
 
 
 CREATE FUNCTION pyengine.list_workflows(workflow_ids text[] DEFAULT NULL::text[], statuses text[] DEFAULT NULL::text[], names text[] DEFAULT NULL::text[], application_name text DEFAULT NULL::text, application_versions text[] DEFAULT NULL::text[], executor_names text[] DEFAULT NULL::text[], queue_names text[] DEFAULT NULL::text[], queues_only boolean DEFAULT false, created_from timestamp with time zone DEFAULT NULL::timestamp with time zone, created_to timestamp with time zone DEFAULT NULL::timestamp with time zone, started_from timestamp with time zone DEFAULT NULL::timestamp with time zone, started_to timestamp with time zone DEFAULT NULL::timestamp with time zone, finished_from timestamp with time zone DEFAULT NULL::timestamp with time zone, finished_to timestamp with time zone DEFAULT NULL::timestamp with time zone, authenticated_users text[] DEFAULT NULL::text[], parent_workflow_ids text[] DEFAULT NULL::text[], has_parent boolean DEFAULT NULL::boolean, forked_from text[] DEFAULT NULL::text[], is_fork boolean DEFAULT NULL::boolean, was_forked_from boolean DEFAULT NULL::boolean, schedule_names text[] DEFAULT NULL::text[], id_prefixes text[] DEFAULT NULL::text[], attributes jsonb DEFAULT NULL::jsonb, newest_first boolean DEFAULT false, row_limit integer DEFAULT NULL::integer, row_offset integer DEFAULT NULL::integer, condition json DEFAULT NULL::json, load_input boolean DEFAULT true, load_output boolean DEFAULT true) RETURNS SETOF pyengine.workflows
@@ -11076,7 +11076,7 @@ REVOKE ALL ON FUNCTION pyengine.list_schedules(schedule_names text[], statuses t
 REVOKE ALL ON FUNCTION pyengine.list_sql_workflows() FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine.list_steps(workflow_id text, with_outcome boolean, row_limit integer, row_offset integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine.list_steps(workflow_id text, with_outcome boolean, row_limit integer, row_offset integer, with_error boolean) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.list_workflows(workflow_ids text[], statuses text[], names text[], application_name text, application_versions text[], executor_names text[], queue_names text[], queues_only boolean, created_from timestamp with time zone, created_to timestamp with time zone, started_from timestamp with time zone, started_to timestamp with time zone, finished_from timestamp with time zone, finished_to timestamp with time zone, authenticated_users text[], parent_workflow_ids text[], has_parent boolean, forked_from text[], is_fork boolean, was_forked_from boolean, schedule_names text[], id_prefixes text[], attributes jsonb, newest_first boolean, row_limit integer, row_offset integer, condition json, load_input boolean, load_output boolean) FROM PUBLIC;
