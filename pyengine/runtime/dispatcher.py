@@ -23,6 +23,10 @@ CLAIM_LIMIT = 100
 # woken or when a timer is due. The maintenance tick keeps the registration alive, and finds what was missed.
 _PAUSES_SECONDS = (0.005, 0.05, 0.5, None)
 
+# Anybody may notify. After so many wake-ups in a row for nothing, those that follow are taken together.
+_VAIN_WAKES = 8
+_VAIN_PAUSE_SECONDS = 0.03
+
 
 class Dispatcher:
     """Claims workflows while there are free slots and hands them to `execute(claimed, lease_token)`."""
@@ -76,12 +80,12 @@ class Dispatcher:
             self._work.set()
 
     def _run(self) -> None:
-        idle_count = 0
+        idle_count = vain_count = 0
         while not self._stopping:
             self._work.clear()
             try:
                 if self._claim():
-                    idle_count = 0
+                    idle_count = vain_count = 0
                     continue
                 pause = None if self._is_full else self._pause(idle_count)
             except DBOSExecutorGoneError:
@@ -95,6 +99,9 @@ class Dispatcher:
             self._waits_until = math.inf if pause is None else time.monotonic() + pause
             if not self._work.wait(pause):
                 idle_count += 1
+                vain_count = 0
+            elif (vain_count := vain_count + 1) > _VAIN_WAKES:
+                time.sleep(_VAIN_PAUSE_SECONDS)
             self._waits_until = math.inf
 
     def _pause(self, idle_count: int) -> float | None:

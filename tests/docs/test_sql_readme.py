@@ -170,7 +170,7 @@ def test_every_field_of_a_document_is_described(
     sql: psycopg.Connection[Any], title: str, readers: list[str]
 ) -> None:
     rows = sql.execute(
-        """select unnest(p.proargnames[2:]) from pg_proc p
+        """select unnest(p.proargnames[p.pronargs + 1:]) from pg_proc p
            where p.oid = any (select ('pyengine.' || r)::regproc from unnest(%s::text[]) r)""",
         [readers],
     ).fetchall()
