@@ -308,6 +308,11 @@ def now() -> Call[None]:
     return Call("now", {})
 
 
+def engine_id() -> Call[None]:
+    """By which other databases know this engine, as the scalar result."""
+    return Call("engine_id", {})
+
+
 def find_workflows(*, workflow_ids: Sequence[str]) -> Call[rows.WorkflowRow]:
     """Workflows by id; unknown ids are left out."""
     return Call("find_workflows", {"workflow_ids": list(workflow_ids)}, rows.WorkflowRow)

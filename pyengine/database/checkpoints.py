@@ -16,17 +16,20 @@ from pyengine.database.rows import WorkflowOrigin
 _FIND = """
 select c.name, c.serialization, c.output::text
 from {schema}.transaction_checkpoints c
-where c.workflow_id = $1 and c.step_id = $2 and c.origin = any ($3::text[])
+where c.workflow_id = $1 and c.step_id = $2 and c.origin = any ($3::text[]) and c.owner in ($4, '')
 """
 _FORGET = """
-delete from {schema}.transaction_checkpoints c where c.workflow_id = any ($1::text[]) and c.step_id >= $2::int
+delete from {schema}.transaction_checkpoints c
+where c.workflow_id = any ($1::text[]) and c.step_id >= $2::int and c.owner in ($3, '')
 """
 _COPY = """
 with copied as (
-    insert into {schema}.transaction_checkpoints as t (workflow_id, step_id, origin, name, serialization, output)
-    select distinct on (c.step_id) $2, c.step_id, $4, c.name, c.serialization, c.output
+    insert into {schema}.transaction_checkpoints as t (
+        workflow_id, step_id, origin, owner, name, serialization, output
+    )
+    select distinct on (c.step_id) $2, c.step_id, $4, $6, c.name, c.serialization, c.output
     from {schema}.transaction_checkpoints c
-    where c.workflow_id = $1 and c.step_id < $3::int and c.origin = any ($5::text[])
+    where c.workflow_id = $1 and c.step_id < $3::int and c.origin = any ($5::text[]) and c.owner in ($6, '')
     order by c.step_id
     on conflict on constraint transaction_checkpoints_pkey do update
     set name = excluded.name, serialization = excluded.serialization, output = excluded.output,
@@ -34,28 +37,31 @@ with copied as (
     returning t.step_id
 )
 delete from {schema}.transaction_checkpoints c
-where c.workflow_id = $2 and c.origin = $4 and c.step_id not in (select d.step_id from copied d)
+where c.workflow_id = $2 and c.origin = $4 and c.owner = $6 and c.step_id not in (select d.step_id from copied d)
 """
 _INSERT = """
-insert into {schema}.transaction_checkpoints (workflow_id, step_id, origin, name, serialization, output)
-values ($1, $2, $3, $4, $5, $6::json)
+insert into {schema}.transaction_checkpoints (workflow_id, step_id, origin, name, serialization, output, owner)
+values ($1, $2, $3, $4, $5, $6::json, $7)
+"""
+_BEGIN_UPKEEP = """
+insert into {schema}.checkpoint_upkeep (owner) values ($1) on conflict on constraint checkpoint_upkeep_pkey do nothing
 """
 # What is younger may belong to a fork that is about to be made.
 _BEGIN_BATCH = """
 select array(
     select distinct c.workflow_id
     from {schema}.transaction_checkpoints c
-    where c.workflow_id > u.cursor_id
+    where c.workflow_id > u.cursor_id and c.owner = $2
     order by c.workflow_id
     limit $1
 )
 from {schema}.checkpoint_upkeep u
-where u.next_at <= clock_timestamp()
+where u.owner = $2 and u.next_at <= clock_timestamp()
 for update skip locked
 """
 _FORGET_GONE = """
 delete from {schema}.transaction_checkpoints c
-where c.workflow_id = any ($1::text[]) and c.created_at < clock_timestamp() - interval '1 hour'
+where c.workflow_id = any ($1::text[]) and c.owner = $4 and c.created_at < clock_timestamp() - interval '1 hour'
     and not exists (
         select from unnest($2::text[], $3::text[]) o (workflow_id, origin)
         where o.workflow_id = c.workflow_id and o.origin = c.origin
@@ -64,6 +70,7 @@ where c.workflow_id = any ($1::text[]) and c.created_at < clock_timestamp() - in
 _END_BATCH = """
 update {schema}.checkpoint_upkeep u
 set cursor_id = $1, next_at = clock_timestamp() + make_interval(secs => $2)
+where u.owner = $3
 """
 
 
@@ -82,7 +89,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoints:
-    """The statements for the checkpoints of one application.
+    """The statements for the checkpoints of one application. Their owner is the engine of the workflows, by its id.
 
     Args:
         schema: The engine's schema; the same name in both databases.
@@ -92,27 +99,33 @@ class Checkpoints:
     schema: str
     is_separate: bool
 
-    def find(self, workflow_id: str, step_id: int, origins: Sequence[str]) -> Statement:
+    def find(self, workflow_id: str, step_id: int, origins: Sequence[str], owner: str) -> Statement:
         """Read a checkpoint of the application's database: name, serialization, output as text."""
-        return self._statement(_FIND, workflow_id, step_id, list(origins))
+        return self._statement(_FIND, workflow_id, step_id, list(origins), owner)
 
-    def forget(self, workflow_ids: Sequence[str], from_step: int) -> Statement:
+    def forget(self, workflow_ids: Sequence[str], from_step: int, owner: str) -> Statement:
         """Remove the checkpoints of workflows in the application's database, from a step on."""
-        return self._statement(_FORGET, list(workflow_ids), from_step)
+        return self._statement(_FORGET, list(workflow_ids), from_step, owner)
 
-    def copy(self, source: WorkflowOrigin, target_id: str, before_step: int) -> Statement:
+    def copy(
+        self, source: WorkflowOrigin, target_id: str, before_step: int, owner: str
+    ) -> Statement:
         """Give a fork that is about to be made the checkpoints that its original has there before a step."""
         origin = _copied_from(source.workflow_id)
         return self._statement(
-            _COPY, source.workflow_id, target_id, before_step, origin, origins(source)
+            _COPY, source.workflow_id, target_id, before_step, origin, origins(source), owner
         )
 
-    def begin_batch(self, limit: int) -> Statement:
+    def begin_upkeep(self, owner: str) -> Statement:
+        """Make sure that there is a row of the upkeep."""
+        return self._statement(_BEGIN_UPKEEP, owner)
+
+    def begin_batch(self, limit: int, owner: str) -> Statement:
         """Lock the upkeep, if it is time and nobody else is at it: the next ids of workflows."""
-        return self._statement(_BEGIN_BATCH, limit)
+        return self._statement(_BEGIN_BATCH, limit, owner)
 
     def forget_gone(
-        self, workflow_ids: Sequence[str], known: Sequence[WorkflowOrigin]
+        self, workflow_ids: Sequence[str], known: Sequence[WorkflowOrigin], owner: str
     ) -> Statement:
         """Remove what none of the known workflows could find, of workflows with these ids."""
         pairs = [(each.workflow_id, origin) for each in known for origin in origins(each)]
@@ -121,11 +134,12 @@ class Checkpoints:
             list(workflow_ids),
             [pair[0] for pair in pairs],
             [pair[1] for pair in pairs],
+            owner,
         )
 
-    def end_batch(self, cursor_id: str, pause_seconds: float) -> Statement:
+    def end_batch(self, cursor_id: str, pause_seconds: float, owner: str) -> Statement:
         """Remember how far the upkeep has come, and when it goes on."""
-        return self._statement(_END_BATCH, cursor_id, pause_seconds)
+        return self._statement(_END_BATCH, cursor_id, pause_seconds, owner)
 
     def _statement(self, text: str, *values: object) -> Statement:
         return Statement(text.format(schema=calls.quoted_schema(self.schema)), values)
@@ -136,16 +150,17 @@ class Checkpoints:
         workflow_id: str,
         lease_token: str,
         origin: str,
+        owner: str,
         step_id: int,
         name: str,
         serialization: str,
         output: str,
         elapsed_ms: float,
     ) -> Statement:
-        """Store a checkpoint in the user's transaction; the origin counts in a separate database."""
+        """Store a checkpoint in the user's transaction; origin and owner count in a separate database."""
         if self.is_separate:
             return self._statement(
-                _INSERT, workflow_id, step_id, origin, name, serialization, output
+                _INSERT, workflow_id, step_id, origin, name, serialization, output, owner
             )
         call = calls.record_step_in_transaction(
             workflow_id=workflow_id,

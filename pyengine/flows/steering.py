@@ -28,13 +28,15 @@ class ElsewhereStored:
 
     def forget(self, workflow_ids: Sequence[str], from_step: int) -> Flow[None]:
         """Remove those of workflows, from a step on."""
+        owner: str = (yield calls.engine_id())[0] if self.places else ""
         for checkpoints, execute in self.places:
-            yield Invoke(execute, (checkpoints.forget(workflow_ids, from_step),))
+            yield Invoke(execute, (checkpoints.forget(workflow_ids, from_step, owner),))
 
     def copy(self, source: WorkflowOrigin, target_id: str, before_step: int) -> Flow[None]:
         """Give a fork those of its original before a step."""
+        owner: str = (yield calls.engine_id())[0] if self.places else ""
         for checkpoints, execute in self.places:
-            yield Invoke(execute, (checkpoints.copy(source, target_id, before_step),))
+            yield Invoke(execute, (checkpoints.copy(source, target_id, before_step, owner),))
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,21 +58,24 @@ class Sweep:
 
     def next_batch(self) -> bool:
         """Remove what is left over of up to `BATCH_LIMIT` workflows; whether the round goes on behind them."""
-        checkpoints = self._transactions.checkpoints
+        checkpoints, owner = self._transactions.checkpoints, self._transactions.owner()
         with self._transactions.threads.use() as connection:
             try:
-                found = _execute(connection, checkpoints.begin_batch(BATCH_LIMIT)).fetchone()
+                _execute(connection, checkpoints.begin_upkeep(owner))
+                connection.commit()
+                found = _execute(connection, checkpoints.begin_batch(BATCH_LIMIT, owner)).fetchone()
                 if found is None:
                     return False
                 [workflow_ids] = found
                 known = self._transactions.gateway.run_own(
                     calls.find_origins(workflow_ids=workflow_ids)
                 )
-                removed = _execute(connection, checkpoints.forget_gone(workflow_ids, known))
+                removed = _execute(connection, checkpoints.forget_gone(workflow_ids, known, owner))
                 is_more = len(workflow_ids) == BATCH_LIMIT
                 end = checkpoints.end_batch(
                     workflow_ids[-1] if is_more else "",
                     BATCH_PAUSE_SECONDS if is_more else ROUND_PAUSE_SECONDS,
+                    owner,
                 )
                 _execute(connection, end)
                 connection.commit()

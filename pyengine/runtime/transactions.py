@@ -64,6 +64,19 @@ class Transactions:
         self.idle_timeout = idle_timeout
         self.threads = ThreadConnections(options)
         self.loops = LoopConnections(options)
+        self.known_owner = ""
+
+    def owner(self) -> str:
+        """Whose the checkpoints in a separate database are: the engine's id, which is asked for once."""
+        if not self.known_owner:
+            self.known_owner = self.gateway.run(calls.engine_id())[0]
+        return self.known_owner
+
+    async def owner_async(self) -> str:
+        """As `owner`."""
+        if not self.known_owner:
+            self.known_owner = (await self.gateway.run_async(calls.engine_id()))[0]
+        return self.known_owner
 
     def execute(self, statement: Statement) -> None:
         """Run one statement of the engine's own in the application's database and commit it."""
@@ -201,12 +214,18 @@ class Attempt:
 
     def know_origins(self) -> None:
         """Ask by what the workflow knows its checkpoints in a separate database, once in a run."""
-        if self.database.checkpoints.is_separate and not self.run.origins:
+        if not self.database.checkpoints.is_separate:
+            return
+        self.database.owner()
+        if not self.run.origins:
             self.run.origins = _origins_of(self.database.gateway.run(self._find_origin()))
 
     async def know_origins_async(self) -> None:
         """As `know_origins`."""
-        if self.database.checkpoints.is_separate and not self.run.origins:
+        if not self.database.checkpoints.is_separate:
+            return
+        await self.database.owner_async()
+        if not self.run.origins:
             self.run.origins = _origins_of(
                 await self.database.gateway.run_async(self._find_origin())
             )
@@ -215,7 +234,7 @@ class Attempt:
         """How an earlier attempt ended whose checkpoint is in a separate database, if there was one."""
         if not self.database.checkpoints.is_separate:
             return None
-        find = self.database.checkpoints.find(self.run.workflow_id, self.step_id, self.run.origins)
+        find = self._find()
         cursor = RawCursor(connection, row_factory=tuple_row)
         return self._earlier(cursor.execute(find.query, find.values).fetchone())
 
@@ -223,7 +242,7 @@ class Attempt:
         """As `find_earlier`."""
         if not self.database.checkpoints.is_separate:
             return None
-        find = self.database.checkpoints.find(self.run.workflow_id, self.step_id, self.run.origins)
+        find = self._find()
         cursor = AsyncRawCursor(connection, row_factory=tuple_row)
         return self._earlier(await (await cursor.execute(find.query, find.values)).fetchone())
 
@@ -239,6 +258,7 @@ class Attempt:
             workflow_id=self.run.workflow_id,
             lease_token=self.run.lease_token,
             origin=self.run.origins[0] if self.run.origins else "",
+            owner=self.database.known_owner,
             step_id=self.step_id,
             name=self.name,
             serialization=PLAIN_JSON if is_encoded else codec.default_tag,
@@ -273,6 +293,11 @@ class Attempt:
     def stored(self, output: Any) -> Ending:
         """How the attempt ended, once it is committed."""
         return Unrecorded(output) if self.database.checkpoints.is_separate else Committed(output)
+
+    def _find(self) -> Statement:
+        return self.database.checkpoints.find(
+            self.run.workflow_id, self.step_id, self.run.origins, self.database.known_owner
+        )
 
     def _find_origin(self) -> calls.Call[WorkflowOrigin]:
         return calls.find_origins(workflow_ids=[self.run.workflow_id])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -12,8 +13,22 @@ from pyengine.schema.rename import rename_schema
 from pyengine.schema.sources import sql_root
 
 _TABLE = "transaction_checkpoints"
-_TABLES = (_TABLE, "checkpoint_upkeep")  # what the first file creates, what the second one creates
+_TABLES = (_TABLE, "checkpoint_upkeep")
+# A column that each of the files brings, in their order.
+_MARKS = ((_TABLE, "workflow_id"), (_TABLE, "origin"), (_TABLE, "owner"))
+# It spares concurrent launches their collisions; a stranger who holds it costs each of them this time.
 _LOCK = "select pg_advisory_xact_lock(hashtextextended('pyengine application ' || %s, 0))"
+_LOCK_TIMEOUT = "3s"
+_COLLISIONS = (
+    psycopg.errors.UniqueViolation,
+    psycopg.errors.DuplicateTable,
+    psycopg.errors.DuplicateColumn,
+    psycopg.errors.DuplicateObject,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.DeadlockDetected,
+)
+_TRIES = 5
 
 
 def prepare_application(
@@ -32,7 +47,7 @@ def prepare_application(
     Raises:
         DBOSInitializationError: A table is missing and may not be created; says what to do.
     """
-    if _level(conn, schema) == len(_TABLES):
+    if _level(conn, schema) == len(_MARKS):
         return False
     if not create:
         raise DBOSInitializationError(
@@ -40,21 +55,33 @@ def prepare_application(
             "run_migrations, by a role that may create a schema there"
         )
     try:
-        with conn.transaction():
-            conn.execute(_LOCK, [schema])
-            files = sorted((sql_root() / "application").glob("*.sql"))[_level(conn, schema) :]
-            if files:
-                conn.execute(
-                    sql.SQL("create schema if not exists {}").format(sql.Identifier(schema))
-                )
-            for file in files:
-                conn.execute(rename_schema(file.read_text(encoding="utf-8"), schema).encode())
+        for _ in range(_TRIES):
+            with suppress(*_COLLISIONS):
+                return _apply(conn, schema)
+        return _apply(conn, schema)
     except psycopg.errors.InsufficientPrivilege:
         raise DBOSInitializationError(
             f"the login may not create {schema}.{_TABLE} in the application database: launch once as a role that may, "
             f"then grant it usage on the schema, and select, insert, update and delete on its tables"
         ) from None
+
+
+def _apply(conn: psycopg.Connection[Any], schema: str) -> bool:
+    with conn.transaction():
+        _courtesy_lock(conn, schema)
+        files = sorted((sql_root() / "application").glob("*.sql"))[_level(conn, schema) :]
+        if files:
+            conn.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
+        for file in files:
+            conn.execute(rename_schema(file.read_text(encoding="utf-8"), schema).encode())
     return bool(files)
+
+
+def _courtesy_lock(conn: psycopg.Connection[Any], schema: str) -> None:
+    conn.execute("select set_config('lock_timeout', %s, true)", [_LOCK_TIMEOUT])
+    with suppress(psycopg.errors.LockNotAvailable), conn.transaction():
+        conn.execute(_LOCK, [schema])
+    conn.execute("set local lock_timeout to default")
 
 
 def grant_application(
@@ -88,9 +115,12 @@ def grant_application(
 
 def _level(conn: psycopg.Connection[Any], schema: str) -> int:
     """How many of the files have been applied."""
+    relations, columns = zip(*_MARKS, strict=True)
     row = conn.execute(
-        "select count(*) from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace "
-        "where n.nspname = %s and c.relname = any (%s)",
-        [schema, list(_TABLES)],
+        "select count(*) from unnest(%s::text[], %s::text[]) m (relation, attribute)"
+        " join pg_catalog.pg_namespace n on n.nspname = %s"
+        " join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = m.relation"
+        " join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attname = m.attribute and not a.attisdropped",
+        [list(relations), list(columns), schema],
     ).fetchone()
     return int(row[0]) if row else 0

@@ -354,6 +354,12 @@ def test_a_fork_under_a_used_id_does_not_find_what_was_copied_to_the_fork_before
     assert items(shop) == ["bread", "bread"]
 
 
+def engine_of(sql: Sql) -> str:
+    row = sql.execute("select pyengine.engine_id()").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
 def the_sweep() -> Sweep:
     transactions = get_runtime("test").transactions
     return Sweep(transactions, lambda job: job())
@@ -385,15 +391,17 @@ def test_checkpoints_of_workflows_that_are_gone_are_removed(
 
 
 def test_the_removal_goes_on_where_it_was_and_then_rests(
-    shop: Sql, launch_shop: Launch, monkeypatch: pytest.MonkeyPatch
+    sql: Sql, shop: Sql, launch_shop: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweep_module, "BATCH_LIMIT", 2)
     monkeypatch.setattr(sweep_module, "BATCH_PAUSE_SECONDS", 0.0)
     launch_shop()
     shop.execute(
-        "insert into pyengine.transaction_checkpoints (workflow_id, step_id, origin, name, serialization, created_at) "
-        "select 'gone ' || n, s, 'x', 'shop_insert', 'json', clock_timestamp() - interval '2 hours' "
-        "from generate_series(1, 3) n, generate_series(1, 5) s"
+        "insert into pyengine.transaction_checkpoints"
+        " (workflow_id, step_id, origin, owner, name, serialization, created_at)"
+        " select 'gone ' || n, s, 'x', %s, 'shop_insert', 'json', clock_timestamp() - interval '2 hours' "
+        "from generate_series(1, 3) n, generate_series(1, 5) s",
+        [engine_of(sql)],
     )
     sweep = the_sweep()
 
@@ -410,6 +418,8 @@ def test_the_removal_goes_on_where_it_was_and_then_rests(
 
 def test_of_two_processes_one_removes(shop: Sql, launch_shop: Launch) -> None:
     launch_shop()
+    the_sweep().next_batch()
+    shop.execute("update pyengine.checkpoint_upkeep set next_at = '-infinity'")
     with shop.transaction():
         shop.execute("select from pyengine.checkpoint_upkeep for update")
 
