@@ -7206,6 +7206,19 @@ $$;
 COMMENT ON FUNCTION pyengine.drop_sql_workflow(name text) IS 'Forgets a workflow written in SQL: what is enqueued of it waits. Raises PE404 if there is none of that name. Role: admin.';
 
 
+CREATE FUNCTION pyengine.engine_id() RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return (select s.engine_id::text from pyengine.settings s);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.engine_id() IS 'By which other databases know this engine: what it has stored there names it. Role: client.';
+
+
 CREATE FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, positional_args json[] DEFAULT '{}'::json[], named_args json DEFAULT '{}'::json, class_name text DEFAULT NULL::text, config_name text DEFAULT NULL::text, workflow_id text DEFAULT NULL::text, app_version text DEFAULT NULL::text, timeout_ms bigint DEFAULT NULL::bigint, deadline_epoch_ms bigint DEFAULT NULL::bigint, deduplication_id text DEFAULT NULL::text, priority integer DEFAULT NULL::integer, queue_partition_key text DEFAULT NULL::text, authenticated_user text DEFAULT NULL::text, authenticated_roles text DEFAULT NULL::text, delay_until_epoch_ms bigint DEFAULT NULL::bigint, application_name text DEFAULT NULL::text, attributes jsonb DEFAULT NULL::jsonb, max_attempts integer DEFAULT NULL::integer, throttle_key text DEFAULT NULL::text, throttle_ms bigint DEFAULT NULL::bigint, duplication_policy text DEFAULT 'reject'::text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -10116,6 +10129,7 @@ COMMENT ON VIEW pyengine.recent_outcomes IS 'What list_outcomes says of the last
 CREATE TABLE pyengine.settings (
     only_row boolean DEFAULT true NOT NULL,
     max_payload_bytes integer DEFAULT 1048576 NOT NULL,
+    engine_id uuid DEFAULT gen_random_uuid() NOT NULL,
     CONSTRAINT settings_has_one_row CHECK (only_row),
     CONSTRAINT settings_max_payload_bytes_valid CHECK (((max_payload_bytes >= 65536) AND (max_payload_bytes <= 268435456)))
 );
@@ -10125,6 +10139,9 @@ COMMENT ON TABLE pyengine.settings IS 'Limits of the engine that hold for every 
 
 
 COMMENT ON COLUMN pyengine.settings.max_payload_bytes IS 'Largest input, output, error or step result that is accepted, in bytes.';
+
+
+COMMENT ON COLUMN pyengine.settings.engine_id IS 'By which other databases know this engine; a dump takes it along.';
 
 
 CREATE TABLE pyengine.streams (
@@ -10972,6 +10989,9 @@ REVOKE ALL ON FUNCTION pyengine.delete_workflows(workflow_ids text[], delete_chi
 
 
 REVOKE ALL ON FUNCTION pyengine.drop_sql_workflow(name text) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.engine_id() FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, positional_args json[], named_args json, class_name text, config_name text, workflow_id text, app_version text, timeout_ms bigint, deadline_epoch_ms bigint, deduplication_id text, priority integer, queue_partition_key text, authenticated_user text, authenticated_roles text, delay_until_epoch_ms bigint, application_name text, attributes jsonb, max_attempts integer, throttle_key text, throttle_ms bigint, duplication_policy text) FROM PUBLIC;
