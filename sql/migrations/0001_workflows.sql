@@ -12,7 +12,6 @@ create table pyengine.workflows (
     application_version text,
     version_is_pinned boolean not null default false,
     start_token uuid,
-    max_attempts int,
 
     queue_name text,
     priority int not null default 0,
@@ -34,6 +33,7 @@ create table pyengine.workflows (
     serialization text not null,
     inputs json not null,
 
+    max_attempts int,
     attempt_count int not null default 0,
     executor_id bigint,
     executor_name text,

@@ -9,7 +9,7 @@ from pyengine.filters import compile_condition
 # The oldest tenth has values of its own in every column: many workflows have these, and all of them are old.
 HISTORY = """
     insert into pyengine.workflows (
-        workflow_id, status, name, queue_name, application_name, application_version, executor_id, executor_name,
+        workflow_id, status, name, queue_name, application_name, application_version, executor_id, executor_name, lease_token,
         attempt_count, created_at, updated_at, started_at, finished_at, authenticated_user, parent_workflow_id,
         forked_from, was_forked_from, schedule_name, attributes, serialization, inputs, output
     )
@@ -19,9 +19,11 @@ HISTORY = """
         case when i % (n / 20) = 7 then 'quiet' when r.is_old then 'drained' when i % 2 = 0 then 'busy' end,
         case when i % (n / 20) = 8 then 'another' when r.is_old then 'former' else 'app' end,
         case when i <= 50 then '1' when r.is_old then '2' when i <= n / 2 then '3' else '4' end,
-        1, case when i between n / 2 and n / 2 + 60 then 'gone' when r.is_old then 'lost' else 'local-' || i % 3 end,
+        case when r.status <> 'PENDING' or i % 2 = 0 then 1 end,
+        case when i between n / 2 and n / 2 + 60 then 'gone' when r.is_old then 'lost' else 'local-' || i % 3 end,
+        case when r.status = 'PENDING' and i % 2 = 0 then gen_random_uuid() end,
         1, r.at, r.at, case when r.status <> 'ENQUEUED' then r.at + interval '1 second' end,
-        case when r.status <> 'ENQUEUED' then r.at + interval '2 seconds' end,
+        case when r.status not in ('ENQUEUED', 'PENDING') then r.at + interval '2 seconds' end,
         case when r.is_old then 'ann' when i % 1000 = 11 then 'user-' || i % 7 end,
         case when r.is_old then 'order-0' when i % 20 = 0 then 'order-' || lpad((i / 200)::text, 8, '0') end,
         case when r.is_old then 'order-1' when i % 1000 = 12 then 'order-00000001' end, i % 1000 = 13 or r.is_old,
@@ -34,7 +36,8 @@ HISTORY = """
     cross join lateral (
         select pyengine.now() - (n - i) * interval '1 second' as at, i <= n / 10 as is_old,
             case when i % 5000 = 1 then 'ERROR' when i % 10000 = 2 then 'CANCELLED'
-                when i in (9, 99) or i > n - 100 then 'ENQUEUED' else 'SUCCESS' end as status
+                when i in (9, 99) or i > n - 100 then 'ENQUEUED'
+                when i in (19, 199) or i > n - 300 then 'PENDING' else 'SUCCESS' end as status
     ) r
     order by i
 """

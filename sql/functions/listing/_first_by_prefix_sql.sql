@@ -23,7 +23,9 @@ declare
         array_to_string(_first_by_prefix_sql.conditions, ') and ('), v_direction, _first_by_prefix_sql.row_limit);
     v_sources text[] := array[
         format(
-            'select w.* from ((select w.* from %1$s w where w.finished_at is null order by w.created_at %2$s limit %3$s) '
+            'select w.* from ('
+            '(select w.* from %1$s w where w.finished_at is null and w.lease_token is null order by w.created_at %2$s limit %3$s) union all '
+            '(select w.* from %1$s w where w.status = ''PENDING'' and w.executor_id is not null order by w.created_at %2$s limit %3$s) '
             'union all (select w.* from %1$s w where w.finished_at is not null order by w.created_at %2$s limit %3$s) '
             'order by created_at %2$s limit %3$s) w', v_table, v_direction, v_near),
         format(

@@ -1,6 +1,6 @@
--- SQL text of the id and age of the first workflows by age that conditions on workflow w hold for, at most row_limit of
--- those that have not ended, and as many of those that have. Each is read in a way that ends after about so many: by
--- the key that is asked for, by the kinds, or by age.
+-- SQL text of the id and age of the first workflows by age that conditions on workflow w hold for: at most row_limit of
+-- those that wait, as many of those that run, and of those that have ended. What waits is read by age until there are
+-- so many, what has ended by its kinds or by age. What runs is read whole: it is no more than processes can hold.
 create or replace function pyengine._first_workflows_sql(conditions text[], newest_first boolean, row_limit bigint)
 returns text
 language plpgsql
@@ -15,16 +15,19 @@ declare
     v_plain text[] := pyengine._plain_conditions(_first_workflows_sql.conditions);
     v_about_status text := (
         select string_agg(c, ') and (') from unnest(v_plain) c where pyengine._condition_grouping(c) = 'status');
-    v_has_open boolean;
+    v_waits boolean;
+    v_runs boolean;
     v_has_ended boolean;
     v_ended text;
+    v_where text;
 begin
     execute format(
-        'select coalesce(bool_or(not w.is_end), false), coalesce(bool_or(w.is_end), false) from (values '
-        '(''ENQUEUED'', false), (''DELAYED'', false), (''PENDING'', false), (''SUCCESS'', true), (''ERROR'', true), '
-        '(''CANCELLED'', true), (''MAX_RECOVERY_ATTEMPTS_EXCEEDED'', true)) w (status, is_end) where (%s)',
+        'select bool_or(w.waits), bool_or(w.runs), bool_or(w.has_ended) from (values (''ENQUEUED'', true, false, false), '
+        '(''DELAYED'', true, false, false), (''PENDING'', true, true, false), (''SUCCESS'', false, false, true), '
+        '(''ERROR'', false, false, true), (''CANCELLED'', false, false, true), '
+        '(''MAX_RECOVERY_ATTEMPTS_EXCEEDED'', false, false, true)) w (status, waits, runs, has_ended) where (%s)',
         coalesce(v_about_status, 'true'))
-    into v_has_open, v_has_ended;
+    into v_waits, v_runs, v_has_ended;
 
     if v_has_ended then
         -- What started since then has ended since then, or not ended.
@@ -35,12 +38,12 @@ begin
             pyengine._ended_by_kind_sql(v_plain, _first_workflows_sql.newest_first, _first_workflows_sql.row_limit),
             v_rows || 'w.finished_at is not null and (' || array_to_string(v_plain || 'true'::text, ') and (') || ') ' || v_first);
     end if;
-    return array_to_string(array[
-        case when v_has_open then format('(%sw.finished_at is null and (%s) %s)', v_rows,
-            array_to_string(_first_workflows_sql.conditions || 'true'::text, ') and ('), v_first) end,
-        case when v_has_ended then format('(%s)', v_ended) end,
-        case when not v_has_open and not v_has_ended then v_rows || 'false' end
-    ], ' union all ');
+    v_where := format(' and (%s) %s', array_to_string(_first_workflows_sql.conditions || 'true'::text, ') and ('), v_first);
+    return coalesce(nullif(array_to_string(array[
+        case when v_waits then format('(%sw.finished_at is null and w.lease_token is null%s)', v_rows, v_where) end,
+        case when v_runs then format('(%sw.status = ''PENDING'' and w.executor_id is not null%s)', v_rows, v_where) end,
+        case when v_has_ended then format('(%s)', v_ended) end
+    ], ' union all '), ''), v_rows || 'false');
 end
 $$;
 

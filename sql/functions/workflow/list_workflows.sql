@@ -42,6 +42,7 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
+set enable_seqscan = off
 as $$
 declare
     v_statuses text[] := case when list_workflows.statuses is null and list_workflows.queues_only
