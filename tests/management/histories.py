@@ -9,8 +9,8 @@ from pyengine.filters import compile_condition
 # The oldest tenth has values of its own in every column: many workflows have these, and all of them are old.
 HISTORY = """
     insert into pyengine.workflows (
-        workflow_id, status, name, queue_name, application_name, application_version, executor_id, executor_name, lease_token,
-        attempt_count, created_at, updated_at, started_at, finished_at, authenticated_user, parent_workflow_id,
+        workflow_id, status, name, queue_name, application_name, application_version, executor_id, executor_name,
+        lease_token, attempt_count, created_at, updated_at, started_at, finished_at, authenticated_user, parent_workflow_id,
         forked_from, was_forked_from, schedule_name, attributes, serialization, inputs, output
     )
     select case when r.is_old then 'early-' else 'order-' end || lpad(i::text, 8, '0'), r.status,

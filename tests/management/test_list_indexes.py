@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
 import psycopg
 import pytest
 
+from pyengine.filters import compile_condition
 from tests.management.histories import HISTORY, lists, newest
 
 Connection = psycopg.Connection[Any]
@@ -28,6 +30,8 @@ def history(engine_url: str, request: pytest.FixtureRequest) -> Any:
 
 # Most are hits in the upper levels of indexes: a probe for each kind, and three blocks for each workflow listed.
 MOST_BLOCKS = 1200
+LAST_MINUTES = json.dumps(compile_condition("created_at > now() - interval '5 minutes'"))
+FAILED = json.dumps(compile_condition("status = 'ERROR'"))
 CALLS = [pytest.param(call, id=name) for name, call in lists().items()]
 
 
@@ -62,6 +66,22 @@ def test_a_part_of_a_list_is_that_part_of_all(
     part = history.execute(f"{listed}, row_limit => 37, row_offset => 5)".encode()).fetchall()
 
     assert part == everything[5:42]
+
+
+UNLIMITED = {
+    "a list of the last minutes": "list_workflows(created_from => pyengine.now() - interval '5 minutes')",
+    "a list of one function": "list_workflows(names => '{seldom}')",
+    "a list of what failed": "list_workflows(statuses => '{ERROR}')",
+    "counts of the last minutes": f"aggregate_workflows(condition => $tree${LAST_MINUTES}$tree$)",
+    "counts of what failed": f"aggregate_workflows(condition => $tree${FAILED}$tree$)",
+    "steps of the last minutes": f"aggregate_steps(condition => $tree${LAST_MINUTES}$tree$)",
+}
+
+
+@pytest.mark.parametrize("history", [50_000], indirect=True)
+@pytest.mark.parametrize("call", UNLIMITED.values(), ids=UNLIMITED.keys())
+def test_what_reads_all_that_matches_reads_little_else(history: Connection, call: str) -> None:
+    assert blocks_read(history, f"select * from pyengine.{call}") <= MOST_BLOCKS
 
 
 @pytest.mark.slow

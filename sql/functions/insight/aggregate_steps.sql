@@ -17,7 +17,7 @@ begin
         'from %1$s w join %2$s s on s.workflow_id = w.workflow_id where %3$s '
         'group by w.name, s.name order by 3 desc, 1, 2 limit %4$L',
         pg_typeof(null::pyengine.workflows), pg_typeof(null::pyengine.steps),
-        coalesce(pyengine._condition_sql(aggregate_steps.condition), 'true'), aggregate_steps.row_limit);
+        pyengine._narrowed_sql(pyengine._conjuncts(aggregate_steps.condition)), aggregate_steps.row_limit);
 end
 $$;
 

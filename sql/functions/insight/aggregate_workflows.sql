@@ -37,7 +37,7 @@ begin
         'percentile_cont(array[0.5, 0.95, 0.99]) within group (order by extract(epoch from w.finished_at - w.started_at)) '
         'from %2$s w where %3$s group by jsonb_build_object(%1$s) order by 2 desc, 1::text limit %4$L',
         array_to_string(v_groups, ', '), pg_typeof(null::pyengine.workflows),
-        coalesce(pyengine._condition_sql(aggregate_workflows.condition), 'true'), aggregate_workflows.row_limit);
+        pyengine._narrowed_sql(pyengine._conjuncts(aggregate_workflows.condition)), aggregate_workflows.row_limit);
 end
 $$;
 

@@ -42,7 +42,7 @@ stable
 security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
-set enable_seqscan = off
+set enable_seqscan = on
 as $$
 declare
     v_statuses text[] := case when list_workflows.statuses is null and list_workflows.queues_only
@@ -52,7 +52,6 @@ declare
         list_workflows.created_to, list_workflows.started_to, list_workflows.finished_to);
     v_prefixed text := case when list_workflows.id_prefixes is not null
         then pyengine._prefixed_sql(list_workflows.id_prefixes) end;
-    v_kinds pyengine.ended_kinds;
     v_key record;
     v_conditions text[] := array_remove(array[
         'w.workflow_id = any (' || quote_literal(list_workflows.workflow_ids) || ')',
@@ -86,17 +85,10 @@ declare
         case when list_workflows.newest_first then 'desc' else 'asc' end);
 begin
     if list_workflows.row_limit is null then
-        v_kinds := pyengine._choose_kinds(pyengine._plain_conditions(v_conditions), true);
-        if v_kinds.hashes is not null then
-            v_conditions := v_conditions || format(
-                'w.finished_at is null or w.finished_at is not null%s and %s = any (%L)',
-                case when v_kinds.grouped_by = 'attributes' then ' and w.attributes is not null' else '' end,
-                pyengine._kind_sql(v_kinds.grouped_by), v_kinds.hashes);
-        end if;
         return query execute format(
-            'select %s from %s w where (%s) %s offset %L',
+            'select %s from %s w where %s %s offset %L',
             pyengine._workflow_columns_sql(list_workflows.load_input, list_workflows.load_output),
-            pg_typeof(null::pyengine.workflows), array_to_string(v_conditions || 'true'::text, ') and ('), v_order,
+            pg_typeof(null::pyengine.workflows), pyengine._narrowed_sql(v_conditions), v_order,
             list_workflows.row_offset);
         return;
     end if;
@@ -110,6 +102,8 @@ begin
     union all
     select k.column_name, k.key_values from pyengine._asked_keys(list_workflows.condition) k
     limit 1;
+    -- However old the statistics are: there is an index for each part. The setting ends with the function.
+    perform set_config('enable_seqscan', 'off', true);
     return query execute format(
         'select %1$s from (select i.workflow_id from (%2$s) i (workflow_id, created_at) '
         'order by i.created_at %3$s, i.workflow_id limit %4$s offset %5$L) l '
