@@ -10,8 +10,8 @@ from pyengine.filters import compile_condition
 HISTORY = """
     insert into pyengine.workflows (
         workflow_id, status, name, queue_name, application_name, application_version, executor_id, executor_name,
-        lease_token, attempt_count, created_at, updated_at, started_at, finished_at, authenticated_user, parent_workflow_id,
-        forked_from, was_forked_from, schedule_name, attributes, serialization, inputs, output
+        lease_token, attempt_count, created_at, updated_at, started_at, finished_at, authenticated_user,
+        parent_workflow_id, forked_from, was_forked_from, schedule_name, attributes, serialization, inputs, output
     )
     select case when r.is_old then 'early-' else 'order-' end || lpad(i::text, 8, '0'), r.status,
         case when i % (n / 20) = 3 then 'seldom' when i % 100 = 5 then 'often' when i % 1000 = 14 then 'sparse'
