@@ -2037,7 +2037,6 @@ CREATE TABLE pyengine.workflows (
     application_version text,
     version_is_pinned boolean DEFAULT false NOT NULL,
     start_token uuid,
-    max_attempts integer,
     queue_name text,
     priority integer DEFAULT 0 NOT NULL,
     partition_key text,
@@ -2054,6 +2053,7 @@ CREATE TABLE pyengine.workflows (
     created_at timestamp with time zone NOT NULL,
     serialization text NOT NULL,
     inputs json NOT NULL,
+    max_attempts integer,
     attempt_count integer DEFAULT 0 NOT NULL,
     executor_id bigint,
     executor_name text,
@@ -2092,13 +2092,13 @@ COMMENT ON COLUMN pyengine.workflows.version_is_pinned IS 'True when the user na
 COMMENT ON COLUMN pyengine.workflows.start_token IS 'Random token of the call that started it, if that call must know its own start from another''s.';
 
 
-COMMENT ON COLUMN pyengine.workflows.max_attempts IS 'Runs allowed before the workflow is dead-lettered; null is what the process that claims it allows its function, then stored here unless that is any number.';
-
-
 COMMENT ON COLUMN pyengine.workflows.is_serial IS 'Runs one at a time with the others of its partition key, even on a queue without partition limits.';
 
 
 COMMENT ON COLUMN pyengine.workflows.serialization IS 'Format of inputs, output and error: json, portable_json, or the name of a custom serializer (then a json string).';
+
+
+COMMENT ON COLUMN pyengine.workflows.max_attempts IS 'Runs allowed before the workflow is dead-lettered; null is what the process that claims it allows its function, then stored here unless that is any number.';
 
 
 COMMENT ON COLUMN pyengine.workflows.attempt_count IS 'How often a run was started or claimed.';
@@ -2873,7 +2873,9 @@ declare
         array_to_string(_first_by_prefix_sql.conditions, ') and ('), v_direction, _first_by_prefix_sql.row_limit);
     v_sources text[] := array[
         format(
-            'select w.* from ((select w.* from %1$s w where w.finished_at is null order by w.created_at %2$s limit %3$s) '
+            'select w.* from ('
+            '(select w.* from %1$s w where w.finished_at is null and w.lease_token is null order by w.created_at %2$s limit %3$s) union all '
+            '(select w.* from %1$s w where w.status = ''PENDING'' and w.executor_id is not null order by w.created_at %2$s limit %3$s) '
             'union all (select w.* from %1$s w where w.finished_at is not null order by w.created_at %2$s limit %3$s) '
             'order by created_at %2$s limit %3$s) w', v_table, v_direction, v_near),
         format(
@@ -2912,16 +2914,19 @@ declare
     v_plain text[] := pyengine._plain_conditions(_first_workflows_sql.conditions);
     v_about_status text := (
         select string_agg(c, ') and (') from unnest(v_plain) c where pyengine._condition_grouping(c) = 'status');
-    v_has_open boolean;
+    v_waits boolean;
+    v_runs boolean;
     v_has_ended boolean;
     v_ended text;
+    v_where text;
 begin
     execute format(
-        'select coalesce(bool_or(not w.is_end), false), coalesce(bool_or(w.is_end), false) from (values '
-        '(''ENQUEUED'', false), (''DELAYED'', false), (''PENDING'', false), (''SUCCESS'', true), (''ERROR'', true), '
-        '(''CANCELLED'', true), (''MAX_RECOVERY_ATTEMPTS_EXCEEDED'', true)) w (status, is_end) where (%s)',
+        'select bool_or(w.waits), bool_or(w.runs), bool_or(w.has_ended) from (values (''ENQUEUED'', true, false, false), '
+        '(''DELAYED'', true, false, false), (''PENDING'', true, true, false), (''SUCCESS'', false, false, true), '
+        '(''ERROR'', false, false, true), (''CANCELLED'', false, false, true), '
+        '(''MAX_RECOVERY_ATTEMPTS_EXCEEDED'', false, false, true)) w (status, waits, runs, has_ended) where (%s)',
         coalesce(v_about_status, 'true'))
-    into v_has_open, v_has_ended;
+    into v_waits, v_runs, v_has_ended;
 
     if v_has_ended then
         -- What started since then has ended since then, or not ended.
@@ -2932,12 +2937,12 @@ begin
             pyengine._ended_by_kind_sql(v_plain, _first_workflows_sql.newest_first, _first_workflows_sql.row_limit),
             v_rows || 'w.finished_at is not null and (' || array_to_string(v_plain || 'true'::text, ') and (') || ') ' || v_first);
     end if;
-    return array_to_string(array[
-        case when v_has_open then format('(%sw.finished_at is null and (%s) %s)', v_rows,
-            array_to_string(_first_workflows_sql.conditions || 'true'::text, ') and ('), v_first) end,
-        case when v_has_ended then format('(%s)', v_ended) end,
-        case when not v_has_open and not v_has_ended then v_rows || 'false' end
-    ], ' union all ');
+    v_where := format(' and (%s) %s', array_to_string(_first_workflows_sql.conditions || 'true'::text, ') and ('), v_first);
+    return coalesce(nullif(array_to_string(array[
+        case when v_waits then format('(%sw.finished_at is null and w.lease_token is null%s)', v_rows, v_where) end,
+        case when v_runs then format('(%sw.status = ''PENDING'' and w.executor_id is not null%s)', v_rows, v_where) end,
+        case when v_has_ended then format('(%s)', v_ended) end
+    ], ' union all '), ''), v_rows || 'false');
 end
 $$;
 
@@ -3768,6 +3773,30 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._namespace() IS 'The oid of this schema.';
+
+
+CREATE FUNCTION pyengine._narrowed_sql(conditions text[]) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_kinds pyengine.ended_kinds := pyengine._choose_kinds(pyengine._plain_conditions(_narrowed_sql.conditions), true);
+begin
+    if _narrowed_sql.conditions = '{}' then
+        return 'true';
+    end if;
+    return format(
+        '(%s) and (w.finished_at is not null%s or w.finished_at is null and w.lease_token is null '
+        'or w.status = ''PENDING'' and w.executor_id is not null)',
+        array_to_string(_narrowed_sql.conditions, ') and ('),
+        case when v_kinds.grouped_by = 'attributes' then ' and w.attributes is not null' else '' end
+        || case when v_kinds.hashes is not null
+            then format(' and %s = any (%L)', pyengine._kind_sql(v_kinds.grouped_by), v_kinds.hashes) else '' end);
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._narrowed_sql(conditions text[]) IS 'SQL text of conditions on workflow w, with the indexes that have what they hold for.';
 
 
 CREATE FUNCTION pyengine._needs_care(requests json, common json) RETURNS boolean
@@ -6317,7 +6346,7 @@ begin
         'from %1$s w join %2$s s on s.workflow_id = w.workflow_id where %3$s '
         'group by w.name, s.name order by 3 desc, 1, 2 limit %4$L',
         pg_typeof(null::pyengine.workflows), pg_typeof(null::pyengine.steps),
-        coalesce(pyengine._condition_sql(aggregate_steps.condition), 'true'), aggregate_steps.row_limit);
+        pyengine._narrowed_sql(pyengine._conjuncts(aggregate_steps.condition)), aggregate_steps.row_limit);
 end
 $_$;
 
@@ -6354,7 +6383,7 @@ begin
         'percentile_cont(array[0.5, 0.95, 0.99]) within group (order by extract(epoch from w.finished_at - w.started_at)) '
         'from %2$s w where %3$s group by jsonb_build_object(%1$s) order by 2 desc, 1::text limit %4$L',
         array_to_string(v_groups, ', '), pg_typeof(null::pyengine.workflows),
-        coalesce(pyengine._condition_sql(aggregate_workflows.condition), 'true'), aggregate_workflows.row_limit);
+        pyengine._narrowed_sql(pyengine._conjuncts(aggregate_workflows.condition)), aggregate_workflows.row_limit);
 end
 $_$;
 
@@ -8291,6 +8320,7 @@ CREATE FUNCTION pyengine.list_workflows(workflow_ids text[] DEFAULT NULL::text[]
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
+    SET enable_seqscan TO 'on'
     AS $_$
 declare
     v_statuses text[] := case when list_workflows.statuses is null and list_workflows.queues_only
@@ -8300,7 +8330,6 @@ declare
         list_workflows.created_to, list_workflows.started_to, list_workflows.finished_to);
     v_prefixed text := case when list_workflows.id_prefixes is not null
         then pyengine._prefixed_sql(list_workflows.id_prefixes) end;
-    v_kinds pyengine.ended_kinds;
     v_key record;
     v_conditions text[] := array_remove(array[
         'w.workflow_id = any (' || quote_literal(list_workflows.workflow_ids) || ')',
@@ -8334,17 +8363,10 @@ declare
         case when list_workflows.newest_first then 'desc' else 'asc' end);
 begin
     if list_workflows.row_limit is null then
-        v_kinds := pyengine._choose_kinds(pyengine._plain_conditions(v_conditions), true);
-        if v_kinds.hashes is not null then
-            v_conditions := v_conditions || format(
-                'w.finished_at is null or w.finished_at is not null%s and %s = any (%L)',
-                case when v_kinds.grouped_by = 'attributes' then ' and w.attributes is not null' else '' end,
-                pyengine._kind_sql(v_kinds.grouped_by), v_kinds.hashes);
-        end if;
         return query execute format(
-            'select %s from %s w where (%s) %s offset %L',
+            'select %s from %s w where %s %s offset %L',
             pyengine._workflow_columns_sql(list_workflows.load_input, list_workflows.load_output),
-            pg_typeof(null::pyengine.workflows), array_to_string(v_conditions || 'true'::text, ') and ('), v_order,
+            pg_typeof(null::pyengine.workflows), pyengine._narrowed_sql(v_conditions), v_order,
             list_workflows.row_offset);
         return;
     end if;
@@ -8358,6 +8380,8 @@ begin
     union all
     select k.column_name, k.key_values from pyengine._asked_keys(list_workflows.condition) k
     limit 1;
+    -- However old the statistics are: there is an index for each part. The setting ends with the function.
+    perform set_config('enable_seqscan', 'off', true);
     return query execute format(
         'select %1$s from (select i.workflow_id from (%2$s) i (workflow_id, created_at) '
         'order by i.created_at %3$s, i.workflow_id limit %4$s offset %5$L) l '
@@ -10358,9 +10382,6 @@ CREATE INDEX workflows_keyed_claimable_idx ON pyengine.workflows USING btree (qu
 CREATE INDEX workflows_names_idx ON pyengine.workflows USING brin (name text_bloom_ops (n_distinct_per_range='64', false_positive_rate='0.02'), queue_name text_bloom_ops (n_distinct_per_range='64', false_positive_rate='0.02'), executor_name text_bloom_ops (n_distinct_per_range='64', false_positive_rate='0.02'), application_version text_bloom_ops (n_distinct_per_range='64', false_positive_rate='0.02'), application_name text_bloom_ops (n_distinct_per_range='16', false_positive_rate='0.02')) WITH (pages_per_range='8', autosummarize='on') WHERE (finished_at IS NULL);
 
 
-CREATE INDEX workflows_open_idx ON pyengine.workflows USING btree (created_at) WHERE (finished_at IS NULL);
-
-
 CREATE INDEX workflows_parent_idx ON pyengine.workflows USING btree (parent_workflow_id, created_at) WHERE (parent_workflow_id IS NOT NULL);
 
 
@@ -10380,6 +10401,9 @@ CREATE INDEX workflows_scheduled_active_idx ON pyengine.workflows USING btree (s
 
 
 CREATE INDEX workflows_user_idx ON pyengine.workflows USING btree (authenticated_user, created_at) WHERE (authenticated_user IS NOT NULL);
+
+
+CREATE INDEX workflows_waiting_idx ON pyengine.workflows USING btree (created_at) WHERE ((finished_at IS NULL) AND (lease_token IS NULL));
 
 
 CREATE INDEX workflows_was_forked_idx ON pyengine.workflows USING btree (created_at) WHERE was_forked_from;
@@ -10677,6 +10701,9 @@ REVOKE ALL ON FUNCTION pyengine._moment(at timestamp with time zone) FROM PUBLIC
 
 
 REVOKE ALL ON FUNCTION pyengine._namespace() FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._narrowed_sql(conditions text[]) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._needs_care(requests json, common json) FROM PUBLIC;
