@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -83,6 +84,57 @@ def test_what_has_not_ended_stays_however_old(sql: Session) -> None:
 
     assert prune(sql) == 0
     assert ids(sql) == ["delayed", "queued"]
+
+
+_JUDGED_LATER = """
+    create or replace function pyengine._is_expired(policy pyengine.retention_policies, status text,
+        application_name text, created_at timestamptz, finished_at timestamptz, at timestamptz)
+    returns boolean language sql volatile as 'select true from pg_advisory_xact_lock(42)'
+"""
+
+
+def test_what_begins_again_while_it_is_judged_stays(sql: Session, engine_url: str) -> None:
+    store(sql, "w", "CANCELLED", "9 days")
+    policy(sql, cancelled_age="1 day")
+    sql.execute("select pg_advisory_lock(42)")
+    with (
+        psycopg.connect(engine_url, options="-c lock_timeout=20s") as pruner,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        pruner.execute(_JUDGED_LATER)  # for this transaction, which is rolled back
+        query = "select pyengine._prune_workflows(r, 100) from pyengine.retention_policies r"
+        pruned = threads.submit(lambda: pruner.execute(query.encode()).fetchall())
+        waits = "select count(*) = 1 from pg_locks where locktype = 'advisory' and not granted"
+        eventually(lambda: sql.execute(waits).fetchall() == [(True,)])
+        sql.execute("select pyengine.resume_workflow('w')")
+        sql.execute("select pg_advisory_unlock(42)")
+
+        assert pruned.result() == [(0,)]
+        pruner.rollback()
+
+    assert ids(sql) == ["w"]
+
+
+def test_what_somebody_has_locked_is_left_for_another_round(sql: Session, engine_url: str) -> None:
+    for workflow_id in ("locked", "free"):
+        store(sql, workflow_id, "SUCCESS", "9 days")
+    policy(sql, success_age="1 day")
+    sql.execute("set lock_timeout = '5s'")
+    with psycopg.connect(engine_url) as stranger:
+        stranger.execute("select from pyengine.workflows where workflow_id = 'locked' for update")
+        assert prune(sql) == 1
+        assert ids(sql) == ["locked"]
+    sql.execute("reset lock_timeout")
+
+
+def test_chores_that_somebody_does_are_not_done_twice(sql: Session, engine_url: str) -> None:
+    store(sql, "w", "SUCCESS", "9 days")
+    policy(sql, success_age="1 day")
+    sql.execute("set lock_timeout = '5s'")
+    with psycopg.connect(engine_url) as other:
+        other.execute("select from pyengine.run_chores()")
+        assert prune(sql) == 0
+    sql.execute("reset lock_timeout")
 
 
 def test_the_newest_are_kept(sql: Session) -> None:

@@ -228,3 +228,14 @@ def test_a_hibernation_that_nothing_would_end_is_refused(duel: Duel) -> None:
     with pytest.raises(psycopg.Error, match="nothing would end") as refused:
         sleeper.hibernate(duel.look)
     assert refused.value.sqlstate == "PE400"
+
+
+def test_under_an_older_snapshot_nobody_hibernates(duel: Duel) -> None:
+    waits, source = Park(duel, "w"), {"kind": "result", "id": "s"}
+    Park(duel, "s")
+    duel.first.execute("set transaction isolation level repeatable read")
+
+    assert waits.hibernate(duel.first, source) is False
+    duel.first.rollback()
+
+    assert waits.hibernate(duel.look, source) is True

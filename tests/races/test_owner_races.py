@@ -170,6 +170,23 @@ def test_a_process_whose_session_is_gone_has_a_second_to_come_back(duel: Duel) -
     assert call(duel.look, ended, lost) == [("session lost",)]
 
 
+def test_a_schedule_that_somebody_fires_is_passed_over(duel: Duel) -> None:
+    one, two = duel.register("one"), duel.register("two")
+    duel.look.execute("select from pyengine.create_schedule('s', 'f', '0 3 * * *')")
+    duel.look.execute(
+        "update pyengine.schedules set upcoming = array['2001-01-01T03:00:00+00:00'], catch_up = 'all', "
+        "next_due_at = now(), planned_until = now() + interval '1 hour', plan_at = now() + interval '1 hour'"
+    )
+    fire = "select pyengine.fire_schedules(%s) = 0"
+
+    assert call(duel.first, fire, one) == [(True,)]
+    assert call(duel.second, fire, two) != [(True,)]
+    duel.first.commit()
+    duel.second.commit()
+
+    assert call(duel.look, "select count(*) from pyengine.workflows") == [(1,)]
+
+
 def test_a_claim_that_waits_for_a_queue_to_be_paused_takes_nothing_from_it(duel: Duel) -> None:
     one = duel.register("one")
     duel.look.execute("select from pyengine.register_queue('q', concurrency => 1)")

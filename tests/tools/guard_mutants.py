@@ -225,7 +225,6 @@ MUTANTS = (
          "        then", HIBERNATION_RACES),
     edit("hibernate: any isolation", "hibernation/hibernate_workflow",
          "current_setting('transaction_isolation') <> 'read committed'", "false", HIBERNATION_RACES, "tests/hibernation"),
-    edit("wake the hibernated: no lock", "hibernation/_rouse", NO_LOCK, "", HIBERNATION_RACES, PAIRS),
     edit("claim the hibernated: who runs already", "hibernation/_pick_due", " and o.lease_token is null", "",
          HIBERNATION_RACES),
     edit("claim the hibernated: no lock", "hibernation/_pick_due", SKIPPED, "", HIBERNATION_RACES),
@@ -259,7 +258,7 @@ MUTANTS = (
     edit("deadlines: what has ended", "upkeep/_cancel_overdue", " and w.finished_at is null", "", DEADLINES),
 
     # Schedules.
-    edit("schedules: fired by two", "schedule/fire_schedules", SKIPPED, "", "tests/schedules"),
+    edit("schedules: fired by two", "schedule/fire_schedules", SKIPPED, "", OWNERS),
     edit("limits: a byte too many", "base/_is_too_large", "> pyengine._payload_limit()", "> pyengine._payload_limit() + 1",
          "tests/sqlclient/test_hostile_input.py"),
 )  # fmt: skip
