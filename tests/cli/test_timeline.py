@@ -211,6 +211,14 @@ def test_a_limit_shows_the_time_of_its_steps_alone(order: None, run: Run) -> Non
     assert "created" not in done.out
 
 
+def test_behind_the_last_step_there_is_nothing_to_draw(order: None, run: Run) -> None:
+    done = run("workflow", "timeline", "order-7", "--offset", "100")
+
+    assert done.err == "workflow order-7 has no step there\n"
+    assert len(done.out.splitlines()) == 3
+    assert rows_of(run, "order-7", "--offset", "100") == []
+
+
 @pytest.mark.parametrize("options", [["-l", "1", "-o", "4"], ["-l", "1", "-o", "5"]])
 def test_a_wait_is_known_by_the_step_that_a_limit_cuts_off(
     order: None, run: Run, options: list[str]
@@ -255,7 +263,7 @@ def test_steps_that_a_fork_got_have_no_place_in_its_time(
     picture = run("workflow", "timeline", "again").out
 
     assert re.search(
-        r"^2 of order-7 +2 steps copied from order-7, which recorded them$", picture, re.M
+        r"^2 of order-7 +2 steps copied from order-7, which recorded what it did$", picture, re.M
     )
     assert "charge" not in picture
     assert rows_of(run, "again")[0]["started_at"] is None
@@ -372,6 +380,14 @@ def break_down(what: str) -> None:
 
 
 @DBOS.workflow()
+def count_down(left: int) -> str:
+    fetch()
+    if left:
+        DBOS.continue_as_new(left - 1)
+    return "secret-output"
+
+
+@DBOS.workflow()
 def recovered(what: str) -> str:
     return fetch()
 
@@ -429,6 +445,19 @@ def test_a_workflow_that_was_taken_over_shows_its_attempts(
         ("end", None),
     ]
     assert rows[2]["took"] > 0
+
+
+def test_a_workflow_that_began_again_shows_its_last_generations(run: Run, dbos: type[DBOS]) -> None:
+    with SetWorkflowID("again"):
+        DBOS.start_workflow(count_down, 1).get_result()
+
+    rows = rows_of(run, "again")
+
+    assert [row["name"].partition(" (")[0] for row in rows] == [
+        "created", "attempt 1", "fetch", "DBOS.continueAsNew", "attempt 1", "fetch", "end",
+    ]  # fmt: skip
+    assert rows[1]["started_at"] is None
+    assert rows[4]["started_at"] >= rows[3]["ended_at"]
 
 
 def test_no_payload_and_no_token_is_shown(

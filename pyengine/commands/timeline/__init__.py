@@ -49,6 +49,8 @@ def command(
     with database.engine() as engine:
         wanted = Wanted(workflow_id, limit, offset, children, is_folded=not as_json)
         picture = read(engine, wanted)
+    if not picture.rows:
+        click.echo(f"workflow {printing.escaped(workflow_id)} has no step there", err=True)
     if as_json:
         printing.print_json(_as_dict(picture))
     elif image is not None:

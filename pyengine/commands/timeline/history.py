@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from pyengine.commands.printing import counted
 from pyengine.commands.timeline.rows import Kind, Row, Span
 from pyengine.database.rows import StepRow, WorkflowRow
 
@@ -91,7 +92,7 @@ class History:
             self._row(
                 "copied",
                 f"{len(steps)} of {origin}",
-                note=f"{len(steps)} steps copied from {origin}, which recorded them",
+                note=f"{counted(len(steps), 'step')} copied from {origin}, which recorded what it did",
                 count=len(steps),
             )
         ]

@@ -49,7 +49,7 @@ def read(engine: Engine, wanted: Wanted) -> Picture:
     with _as_of_one_moment(engine.connection):
         workflow = find(engine, wanted.workflow_id)
         steps, neighbours = _steps(engine, wanted)
-        is_part = len(neighbours) > len(steps)
+        is_part = wanted.offset > 0 or len(neighbours) > len(steps)
         children = _children(engine, steps)
         now = engine.now()
         history = History(
