@@ -20,6 +20,7 @@ from pyengine.decorators import DBOSConfiguredInstance, StepOptions
 from pyengine.enqueue_options import EnqueueOptions
 from pyengine.handles import WorkflowHandle, WorkflowHandleAsync
 from pyengine.identity import DBOSContextEnsure, DBOSContextSetAuth
+from pyengine.kafka import KafkaMessage
 from pyengine.messaging import SendMessage
 from pyengine.propagation import PropagateOtelContext
 from pyengine.queues import Queue
@@ -53,6 +54,7 @@ __all__ = [
     "DebouncerClient",
     "DuplicationPolicy",
     "EnqueueOptions",
+    "KafkaMessage",
     "PortableWorkflowError",
     "PropagateOtelContext",
     "Queue",

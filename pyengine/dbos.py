@@ -22,6 +22,7 @@ from pyengine.flows.steps import StepStatus, record_output
 from pyengine.handles import Handle, HandleAsync, WorkflowHandle, WorkflowHandleAsync
 from pyengine.identity import require_identity, roles_of
 from pyengine.insight import Insight
+from pyengine.kafka import Kafka
 from pyengine.listing import Listing
 from pyengine.management import Management
 from pyengine.messaging import Messaging
@@ -154,6 +155,7 @@ class DBOS(
     Bulk,
     Continuing,
     Insight,
+    Kafka,
     Keeping,
     Listing,
     Management,

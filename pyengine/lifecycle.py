@@ -19,7 +19,8 @@ from pyengine.database.rows import VersionRow
 from pyengine.errors import DBOSException, DBOSInitializationError
 from pyengine.execution import Runtime
 from pyengine.flows.workflows import Application
-from pyengine.queue_limits import INTERNAL_QUEUE
+from pyengine.kafka import consumers
+from pyengine.queue_limits import INTERNAL_QUEUES
 from pyengine.queues import declared
 from pyengine.registry import registry
 from pyengine.schedules import register_declared
@@ -86,6 +87,7 @@ def launch() -> None:
             raise
     registry.on_change = runtime.engine.functions_changed
     set_runtime(runtime)
+    consumers.start()
     _logger.info(
         "%s launched (version %s, executor %s)",
         settings.name,
@@ -115,6 +117,7 @@ def _prepare_engine(settings: Settings, runtime: Runtime) -> None:
     _register_version(runtime)
     declared.register_all(runtime)
     register_declared(runtime)
+    consumers.check(runtime)
 
 
 def _register_version(runtime: Runtime) -> None:
@@ -144,6 +147,7 @@ def destroy(timeout: float, *, destroy_registry: bool) -> None:
     """See `DBOS.destroy`."""
     runtime = find_runtime()
     registry.on_change = None
+    consumers.stop()
     if runtime is not None:
         _stop(runtime, timeout)
         runtime.transactions.close()
@@ -158,6 +162,7 @@ def destroy(timeout: float, *, destroy_registry: bool) -> None:
     if destroy_registry:
         datasource_places.forget()
         alerts.forget()
+        consumers.clear()
         registry.clear()
         declared.clear()
 
@@ -172,7 +177,7 @@ def listen_queues(names: Sequence[str]) -> None:
     """See `DBOS.listen_queues`."""
     if find_runtime() is not None or _Process.queue_names is not None:
         raise DBOSException("DBOS.listen_queues must be called once, before DBOS.launch")
-    _Process.queue_names = (*names, INTERNAL_QUEUE)
+    _Process.queue_names = (*names, *INTERNAL_QUEUES)
 
 
 def reset(url: str | None, schema: str | None, *, truncate: bool) -> None:

@@ -8,6 +8,9 @@ from typing import Any, TypedDict
 
 # Where the engine itself enqueues; no application can register it, and every process serves it.
 INTERNAL_QUEUE = "_pyengine_schedules"
+KAFKA_QUEUE = "_dbos_kafka_queue"
+KAFKA_ORDERED_QUEUE = "_dbos_kafka_ordered_queue"
+INTERNAL_QUEUES = (INTERNAL_QUEUE, KAFKA_QUEUE, KAFKA_ORDERED_QUEUE)
 
 
 class QueueRateLimit(TypedDict):

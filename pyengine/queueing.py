@@ -18,7 +18,7 @@ from pyengine.execution import Runtime
 from pyengine.flows.steps import record_operation
 from pyengine.handles import Handle, HandleAsync, WorkflowHandle, WorkflowHandleAsync
 from pyengine.queue_limits import (
-    INTERNAL_QUEUE,
+    INTERNAL_QUEUES,
     QueueLimits,
     QueueRateLimit,
     check_queue_name,
@@ -300,7 +300,7 @@ def _all(runtime: Runtime, application_name: str | None) -> Effect:
 
 def _users(rows: list[QueueRow]) -> list[Queue]:
     """All but the engine's own."""
-    return [Queue.of_row(row) for row in rows if row.queue_name != INTERNAL_QUEUE]
+    return [Queue.of_row(row) for row in rows if row.queue_name not in INTERNAL_QUEUES]
 
 
 def _first(rows: list[QueueRow]) -> Queue | None:

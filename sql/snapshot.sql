@@ -8882,6 +8882,27 @@ $$;
 COMMENT ON FUNCTION pyengine.register_executor(name text, application_name text, application_version text, version_is_pinned boolean, functions text[], channel text, lease_seconds double precision, session_pid integer, host text, process_id integer, runs_sql_workflows boolean, attempt_limits json) IS 'Registers a process as an executor, takes over from dead predecessors of its name, and returns the new executor id. attempt_limits has, by the key of a function, how many runs its workflows have that were started without max_attempts: null is any number, and 101 those not named there. Role: worker.';
 
 
+CREATE FUNCTION pyengine.register_kafka_queues() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    v_now timestamptz := pyengine.now();
+begin
+    insert into pyengine.queues (queue_name, partition_concurrency, created_at, updated_at)
+    values ('_dbos_kafka_ordered_queue', 1, v_now, v_now), ('_dbos_kafka_queue', null, v_now, v_now)
+    on conflict on constraint queues_pkey do nothing;
+    if found then
+        -- Who waits for work does not know a new queue yet.
+        perform pyengine._wake(array[pyengine.wait_key('work', '')]);
+    end if;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine.register_kafka_queues() IS 'Makes the queues _dbos_kafka_queue and _dbos_kafka_ordered_queue (one at a time for each partition key) for workflows that messages start; repeated it changes nothing. Role: client.';
+
+
 CREATE FUNCTION pyengine.register_queue(queue_name text, application_name text DEFAULT NULL::text, worker_concurrency integer DEFAULT NULL::integer, concurrency integer DEFAULT NULL::integer, partition_concurrency integer DEFAULT NULL::integer, partition_worker_concurrency integer DEFAULT NULL::integer, limiter_limit integer DEFAULT NULL::integer, limiter_period_seconds double precision DEFAULT NULL::double precision, partition_limiter_limit integer DEFAULT NULL::integer, partition_limiter_period_seconds double precision DEFAULT NULL::double precision, polling_interval_seconds double precision DEFAULT 1, max_depth integer DEFAULT NULL::integer, on_conflict text DEFAULT 'always_update'::text, application_version text DEFAULT NULL::text) RETURNS SETOF pyengine.queues
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -11166,6 +11187,9 @@ REVOKE ALL ON FUNCTION pyengine.register_application_version(application_name te
 
 
 REVOKE ALL ON FUNCTION pyengine.register_executor(name text, application_name text, application_version text, version_is_pinned boolean, functions text[], channel text, lease_seconds double precision, session_pid integer, host text, process_id integer, runs_sql_workflows boolean, attempt_limits json) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine.register_kafka_queues() FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine.register_queue(queue_name text, application_name text, worker_concurrency integer, concurrency integer, partition_concurrency integer, partition_worker_concurrency integer, limiter_limit integer, limiter_period_seconds double precision, partition_limiter_limit integer, partition_limiter_period_seconds double precision, polling_interval_seconds double precision, max_depth integer, on_conflict text, application_version text) FROM PUBLIC;

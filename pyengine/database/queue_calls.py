@@ -85,6 +85,11 @@ def register_queue(
     return Call("register_queue", {**arguments, **limits}, rows.QueueRow)
 
 
+def register_kafka_queues() -> Call[None]:
+    """Make the queues of the workflows that Kafka messages start."""
+    return Call("register_kafka_queues", {})
+
+
 def change_queue(*, queue_name: str, changes: str) -> Call[rows.QueueRow]:
     """Change the named properties of a queue (a json object)."""
     return Call("change_queue", {"queue_name": queue_name, "changes": changes}, rows.QueueRow)

@@ -15,6 +15,7 @@ from pyengine import (
     DBOS,
     DBOSConfig,
     DBOSConfiguredInstance,
+    KafkaMessage,
     PropagateOtelContext,
     Queue,
     SetEnqueueOptions,
@@ -54,6 +55,11 @@ def find_item(item_id: int) -> dict[str, Any] | None: ...
 @DBOS.workflow()
 def shout(text: str, *, times: int = 1) -> str:
     return text.upper() * times
+
+
+@DBOS.workflow()
+def received(message: KafkaMessage) -> int:
+    return len(message.value or b"")
 
 
 @DBOS.workflow(name="whisper")
@@ -138,6 +144,27 @@ def a_trace_may_be_missing() -> None:
     with PropagateOtelContext(), PropagateOtelContext({"traceparent": "00-1-2-01"}):
         assert_type(queue.enqueue(shout, "a"), WorkflowHandle[str])
     PropagateOtelContext(5)  # type: ignore[arg-type]
+
+
+def a_workflow_that_messages_start_keeps_its_type() -> None:
+    consumer = DBOS.kafka_consumer({"group.id": "g"}, ["topic"], ordering="partition")
+    assert_type(consumer(received)(message_of(b"a")), int)
+    consumer(shout)  # type: ignore[type-var]
+    DBOS.kafka_consumer({}, ["topic"], ordering="key")  # type: ignore[arg-type]
+
+
+def message_of(value: bytes) -> KafkaMessage:
+    return KafkaMessage(
+        headers=None,
+        key=None,
+        latency=None,
+        leader_epoch=None,
+        offset=0,
+        partition=0,
+        timestamp=(1, 0),
+        topic="topic",
+        value=value,
+    )
 
 
 def decorated_functions_are_callables_of_their_types() -> None:
