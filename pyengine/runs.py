@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from pyengine.database.rows import ClaimedWorkflow, StepAnswer
+from pyengine.database.rows import ClaimedWorkflow, StepAnswer, WorkflowOrigin
 from pyengine.errors import (
     DBOSBaseException,
     DBOSUnexpectedStepError,
@@ -73,8 +73,8 @@ class WorkflowRun:
     """One run of a workflow, from its start or claim to its end in this process.
 
     `can_hibernate` is true when nobody's stack waits for the run. A branch is a thread or task in which the run waits
-    or runs a step; its home is the one that runs its body. The origins are those of its checkpoints in a separate
-    application database, once they have been asked for. The carrier is the trace that its workflow was given, the span
+    or runs a step; its home is the one that runs its body. The origin tells its checkpoints in a separate application
+    database, once it has been asked for. The carrier is the trace that its workflow was given, the span
     that of this run, if it is traced.
     """
 
@@ -94,7 +94,7 @@ class WorkflowRun:
     began_at: float = field(default_factory=time.monotonic)
     is_reading_stream: bool = False
     is_doubtful: bool = False
-    origins: Sequence[str] = ()
+    origin: WorkflowOrigin | None = None
     carrier: Mapping[str, str] | None = None
     span: Span | None = None
     _last_step_id: int = 0

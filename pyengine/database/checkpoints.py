@@ -29,7 +29,10 @@ with copied as (
     )
     select distinct on (c.step_id) $2, c.step_id, $4, $6, c.name, c.serialization, c.output
     from {schema}.transaction_checkpoints c
-    where c.workflow_id = $1 and c.step_id < $3::int and c.origin = any ($5::text[]) and c.owner in ($6, '')
+    where c.workflow_id = $1 and c.step_id < $3::int and c.owner in ($6, '') and (
+        c.origin = ($5::text[])[1 + (select count(*) from unnest($7::int[]) r (step) where r.step <= c.step_id)]
+        or (c.origin = $8 and not exists (select from unnest($7::int[]) r (step) where r.step <= c.step_id))
+    )
     order by c.step_id
     on conflict on constraint transaction_checkpoints_pkey do update
     set name = excluded.name, serialization = excluded.serialization, output = excluded.output,
@@ -113,7 +116,15 @@ class Checkpoints:
         """Give a fork that is about to be made the checkpoints that its original has there before a step."""
         origin = _copied_from(source.workflow_id)
         return self._statement(
-            _COPY, source.workflow_id, target_id, before_step, origin, origins(source), owner
+            _COPY,
+            source.workflow_id,
+            target_id,
+            before_step,
+            origin,
+            _own_origins(source),
+            owner,
+            list(source.rewound_steps or ()),
+            None if source.forked_from is None else _copied_from(source.forked_from),
         )
 
     def begin_upkeep(self, owner: str) -> Statement:
@@ -128,7 +139,7 @@ class Checkpoints:
         self, workflow_ids: Sequence[str], known: Sequence[WorkflowOrigin], owner: str
     ) -> Statement:
         """Remove what none of the known workflows could find, of workflows with these ids."""
-        pairs = [(each.workflow_id, origin) for each in known for origin in origins(each)]
+        pairs = [(each.workflow_id, origin) for each in known for origin in _all_origins(each)]
         return self._statement(
             _FORGET_GONE,
             list(workflow_ids),
@@ -174,14 +185,30 @@ class Checkpoints:
         return Statement(call.text(self.schema), list(call.arguments.values()))
 
 
-def origins(workflow: WorkflowOrigin) -> list[str]:
-    """By what a workflow knows its own checkpoints: the first is that of those that it makes.
+def origins(workflow: WorkflowOrigin, step_id: int) -> list[str]:
+    """By what a workflow knows its own checkpoints of a step: the first is that of those that it makes.
 
-    An id may be used again after its workflow was removed; the time of creation then is another.
+    An id may be used again after its workflow was removed; the time of creation then is another. What was stored before
+    the step was rewound is of another origin too.
     """
+    rewinds = sum(step <= step_id for step in workflow.rewound_steps or ())
+    own = _own_origins(workflow)[rewinds]
+    if workflow.forked_from is None or rewinds:
+        return [own]
+    return [own, _copied_from(workflow.forked_from)]
+
+
+def _own_origins(workflow: WorkflowOrigin) -> list[str]:
+    """Those of steps that were rewound never, once, and so on."""
     created = workflow.created_at.astimezone(timezone.utc).isoformat(timespec="microseconds")
-    forked_from = workflow.forked_from
-    return [created] if forked_from is None else [created, _copied_from(forked_from)]
+    rewinds = range(1, len(workflow.rewound_steps or ()) + 1)
+    return [created, *(f"{created} rewound {count}" for count in rewinds)]
+
+
+def _all_origins(workflow: WorkflowOrigin) -> list[str]:
+    """All that a step of the workflow may have."""
+    copied = [] if workflow.forked_from is None else [_copied_from(workflow.forked_from)]
+    return [*_own_origins(workflow), *copied]
 
 
 def _copied_from(workflow_id: str) -> str:

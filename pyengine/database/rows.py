@@ -246,11 +246,12 @@ class WorkflowRow:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowOrigin:
-    """Which of the workflows that had an id one after the other it is, and of which it is a fork."""
+    """Which of the workflows that had an id after each other it is, of which it is a fork, and how it was rewound."""
 
     workflow_id: str
     created_at: datetime
     forked_from: str | None
+    rewound_steps: list[int] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,18 +217,17 @@ class Attempt:
         if not self.database.checkpoints.is_separate:
             return
         self.database.owner()
-        if not self.run.origins:
-            self.run.origins = _origins_of(self.database.gateway.run(self._find_origin()))
+        if self.run.origin is None:
+            self.run.origin = next(iter(self.database.gateway.run(self._find_origin())), None)
 
     async def know_origins_async(self) -> None:
         """As `know_origins`."""
         if not self.database.checkpoints.is_separate:
             return
         await self.database.owner_async()
-        if not self.run.origins:
-            self.run.origins = _origins_of(
-                await self.database.gateway.run_async(self._find_origin())
-            )
+        if self.run.origin is None:
+            found = await self.database.gateway.run_async(self._find_origin())
+            self.run.origin = next(iter(found), None)
 
     def find_earlier(self, connection: psycopg.Connection[Any]) -> Ending | None:
         """How an earlier attempt ended whose checkpoint is in a separate database, if there was one."""
@@ -257,7 +256,7 @@ class Attempt:
         return self.database.checkpoints.record(
             workflow_id=self.run.workflow_id,
             lease_token=self.run.lease_token,
-            origin=self.run.origins[0] if self.run.origins else "",
+            origin=next(iter(self._origins()), ""),
             owner=self.database.known_owner,
             step_id=self.step_id,
             name=self.name,
@@ -296,8 +295,12 @@ class Attempt:
 
     def _find(self) -> Statement:
         return self.database.checkpoints.find(
-            self.run.workflow_id, self.step_id, self.run.origins, self.database.known_owner
+            self.run.workflow_id, self.step_id, self._origins(), self.database.known_owner
         )
+
+    def _origins(self) -> Sequence[str]:
+        """None for a workflow that was removed under its run: the lease that is asked for before the commit says so."""
+        return () if self.run.origin is None else origins(self.run.origin, self.step_id)
 
     def _find_origin(self) -> calls.Call[WorkflowOrigin]:
         return calls.find_origins(workflow_ids=[self.run.workflow_id])
@@ -361,11 +364,6 @@ def ending_of(
     if not is_storing and is_ours and policy in ("outage", "conflict"):
         return Repeat(retries.pause_after(cause) or 0.0)
     return Failed(error)
-
-
-def _origins_of(rows: Sequence[WorkflowOrigin]) -> Sequence[str]:
-    """None for a workflow that was removed under its run: the lease that is asked for before the commit says so."""
-    return origins(rows[0]) if rows else ()
 
 
 def _end(connection: StepConnection, session: Any) -> None:

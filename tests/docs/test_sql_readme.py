@@ -84,6 +84,7 @@ def test_the_examples_for_clients_print_what_they_say(
 def test_the_example_of_a_workflow_in_sql_prints_what_it_says(
     server: embedded.Server, sql: psycopg.Connection[Any], engine_url: str
 ) -> None:
+    sql.execute("drop table if exists stock, shipments")
     (example,) = examples("## Workflows written in SQL")
     printed = psql(server, engine_url, example).splitlines()
     assert printed[-2:] == ["1", '{"shipped" : 1}']

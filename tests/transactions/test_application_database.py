@@ -276,6 +276,77 @@ def test_a_rewound_transaction_runs_again(shop: Sql, launch_shop: Launch, is_asy
     assert shop.execute(CHECKPOINTS).fetchall() == [("w", 1)]
 
 
+@DBOS.workflow()
+def two_shop_orders() -> list[int]:
+    return [shop_insert("first"), shop_insert("second")]
+
+
+def rewind_in_sql(sql: Sql, workflow_id: str, start_step: int) -> None:
+    """As from psql, which reaches no other database than the engine's."""
+    sql.execute("select pyengine.rewind_workflow(%s, %s)", [workflow_id, start_step])
+
+
+@pytest.mark.parametrize(("start_step", "result"), [(1, [3, 4]), (2, [1, 3])])
+def test_a_rewind_from_sql_counts_here_too(
+    shop: Sql, launch_shop: Launch, sql: Sql, start_step: int, result: list[int]
+) -> None:
+    launch_shop()
+    with SetWorkflowID("w"):
+        assert two_shop_orders() == [1, 2]
+
+    rewind_in_sql(sql, "w", start_step)
+
+    assert DBOS.retrieve_workflow("w").get_result() == result
+
+
+def test_each_rewind_from_sql_counts_and_what_was_done_after_it_is_kept(
+    shop: Sql, launch_shop: Launch, sql: Sql, run_again: Callable[[str], None]
+) -> None:
+    launch_shop()
+    with SetWorkflowID("w"):
+        two_shop_orders()
+    handle = DBOS.retrieve_workflow("w")
+    for start_step, result in ((2, [1, 3]), (1, [4, 5]), (2, [4, 6])):
+        rewind_in_sql(sql, "w", start_step)
+        assert handle.get_result() == result
+
+    sql.execute("delete from pyengine.steps")  # as if the process had died between the two commits
+    run_again("w")
+    assert handle.get_result() == [4, 6]
+    sql.execute("delete from pyengine.steps")
+    assert DBOS.fork_workflow("w", 3).get_result() == [4, 6]
+    assert DBOS.fork_workflow("w", 2).get_result() == [4, 7]
+
+
+def test_a_fork_that_is_rewound_from_sql_takes_nothing_from_its_original(
+    shop: Sql, launch_shop: Launch, sql: Sql
+) -> None:
+    launch_shop()
+    with SetWorkflowID("w"):
+        two_shop_orders()
+    fork = DBOS.fork_workflow("w", 3)
+    assert fork.get_result() == [1, 2]
+
+    rewind_in_sql(sql, fork.workflow_id, 2)
+
+    assert fork.get_result() == [1, 3]
+
+
+def test_what_a_rewound_workflow_has_is_not_swept(shop: Sql, launch_shop: Launch, sql: Sql) -> None:
+    launch_shop()
+    with SetWorkflowID("w"):
+        two_shop_orders()
+    rewind_in_sql(sql, "w", 2)
+    DBOS.retrieve_workflow("w").get_result()
+    shop.execute(
+        "update pyengine.transaction_checkpoints set created_at = created_at - interval '2 hours'"
+    )
+
+    the_sweep().next_batch()
+
+    assert len(shop.execute(CHECKPOINTS).fetchall()) == 3
+
+
 def test_a_rewind_that_is_refused_forgets_nothing(shop: Sql, launch_shop: Launch, sql: Sql) -> None:
     launch_shop()
     with SetWorkflowID("w"):

@@ -52,10 +52,11 @@ begin
         application_version = coalesce(rewind_workflow.application_version, w.application_version),
         version_is_pinned = w.version_is_pinned or rewind_workflow.application_version is not null,
         queue_name = rewind_workflow.queue_name, partition_key = rewind_workflow.partition_key, is_serial = false,
-        deadline_at = null, started_at = null, finished_at = null, updated_at = pyengine.now()
+        deadline_at = null, started_at = null, finished_at = null, updated_at = pyengine.now(),
+        rewound_steps = w.rewound_steps || rewind_workflow.start_step
     where w.workflow_id = rewind_workflow.workflow_id;
     perform pyengine._wake_returned(array[pyengine.wait_key('work', coalesce(rewind_workflow.queue_name, ''))]);
 end
 $$;
 
-comment on function pyengine.rewind_workflow is 'Lets a workflow that has ended run again under its id from start_step on; what it recorded and published from there on is removed. Idempotent per request_token. Role: client.';
+comment on function pyengine.rewind_workflow is 'Lets a workflow that has ended run again under its id from start_step on; what it recorded and published from there on is removed, and checkpoints of its transactional steps in other databases count no longer. Idempotent per request_token. Role: client.';
