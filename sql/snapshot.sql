@@ -2070,6 +2070,7 @@ CREATE TABLE pyengine.workflows (
     debounce_until timestamp with time zone,
     request_token uuid,
     base_step_id integer DEFAULT 0 NOT NULL,
+    rewound_steps integer[],
     CONSTRAINT workflows_attempts_counted CHECK ((attempt_count >= 0)),
     CONSTRAINT workflows_delayed_has_time CHECK (((status <> 'DELAYED'::text) OR (delayed_until IS NOT NULL))),
     CONSTRAINT workflows_finished_has_finished_at CHECK (((finished_at IS NOT NULL) = (status = ANY (ARRAY['SUCCESS'::text, 'ERROR'::text, 'CANCELLED'::text, 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'::text])))),
@@ -2126,6 +2127,9 @@ COMMENT ON COLUMN pyengine.workflows.request_token IS 'Random token of the last 
 
 
 COMMENT ON COLUMN pyengine.workflows.base_step_id IS 'The last step before the current generation: a run sees and makes only later ones.';
+
+
+COMMENT ON COLUMN pyengine.workflows.rewound_steps IS 'The first step of each rewind, in their order: checkpoints in other databases belong to one state of their step.';
 
 
 CREATE FUNCTION pyengine._explain_delay(workflow pyengine.workflows) RETURNS SETOF pyengine.fact
@@ -9298,14 +9302,15 @@ begin
         application_version = coalesce(rewind_workflow.application_version, w.application_version),
         version_is_pinned = w.version_is_pinned or rewind_workflow.application_version is not null,
         queue_name = rewind_workflow.queue_name, partition_key = rewind_workflow.partition_key, is_serial = false,
-        deadline_at = null, started_at = null, finished_at = null, updated_at = pyengine.now()
+        deadline_at = null, started_at = null, finished_at = null, updated_at = pyengine.now(),
+        rewound_steps = w.rewound_steps || rewind_workflow.start_step
     where w.workflow_id = rewind_workflow.workflow_id;
     perform pyengine._wake_returned(array[pyengine.wait_key('work', coalesce(rewind_workflow.queue_name, ''))]);
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine.rewind_workflow(workflow_id text, start_step integer, application_version text, queue_name text, partition_key text, request_token uuid) IS 'Lets a workflow that has ended run again under its id from start_step on; what it recorded and published from there on is removed. Idempotent per request_token. Role: client.';
+COMMENT ON FUNCTION pyengine.rewind_workflow(workflow_id text, start_step integer, application_version text, queue_name text, partition_key text, request_token uuid) IS 'Lets a workflow that has ended run again under its id from start_step on; what it recorded and published from there on is removed, and checkpoints of its transactional steps in other databases count no longer. Idempotent per request_token. Role: client.';
 
 
 CREATE FUNCTION pyengine.run_chores(batch_limit integer DEFAULT 1000) RETURNS SETOF pyengine.chores_result
