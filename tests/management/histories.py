@@ -42,6 +42,9 @@ HISTORY = """
     order by i
 """
 
+# The same, but nearly all of it still waits.
+BACKLOG = HISTORY.replace("i in (9, 99) or i > n - 100", "i > 1000")
+
 FILTERS = {
     "nothing": "load_input => true",
     "ids": "workflow_ids => '{early-00000001,order-00030777}'",

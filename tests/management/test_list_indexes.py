@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 
+from pyengine import schema
 from pyengine.filters import compile_condition
-from tests.management.histories import HISTORY, lists, newest
+from tests.management.histories import BACKLOG, FILTERS, HISTORY, lists, newest
 
 Connection = psycopg.Connection[Any]
 
@@ -18,8 +20,6 @@ Connection = psycopg.Connection[Any]
 @pytest.fixture(scope="module")
 def history(engine_url: str, request: pytest.FixtureRequest) -> Any:
     """A connection to an engine with a history of so many workflows."""
-    from pyengine import schema
-
     with psycopg.connect(engine_url, autocommit=True) as connection:
         schema.reset(connection, truncate=True)
         connection.execute(HISTORY.replace("ROWS", str(request.param)).encode())
@@ -82,6 +82,50 @@ UNLIMITED = {
 @pytest.mark.parametrize("call", UNLIMITED.values(), ids=UNLIMITED.keys())
 def test_what_reads_all_that_matches_reads_little_else(history: Connection, call: str) -> None:
     assert blocks_read(history, f"select * from pyengine.{call}") <= MOST_BLOCKS
+
+
+# Of a backlog these are found by the queue, the few that have been started, or the block range index of names.
+OF_A_BACKLOG = [
+    "nothing",
+    "succeeded",
+    "failed",
+    "enqueued",
+    "running",
+    "in queues",
+    "a queue",
+    "a queue with little work",
+    "a function",
+    "a function that seldom runs",
+    "a function that never ran",
+    "another application",
+    "this version",
+    "started since",
+    "nothing started since",
+    "finished since",
+    "created since",
+    "created until",
+    "no children",
+    "an id that begins with",
+    "a user who left",
+    "children of one long ago",
+    "a schedule that was stopped long ago",
+]
+
+
+@pytest.fixture(scope="module")
+def backlog(engine_url: str) -> Iterator[Connection]:
+    """A connection to an engine with 50,000 workflows of which nearly all wait."""
+    with psycopg.connect(engine_url, autocommit=True) as connection:
+        schema.reset(connection, truncate=True)
+        connection.execute(BACKLOG.replace("ROWS", "50000").encode())
+        connection.execute("vacuum analyze pyengine.workflows")
+        yield connection
+        schema.reset(connection, truncate=True)
+
+
+@pytest.mark.parametrize("name", OF_A_BACKLOG)
+def test_a_list_of_a_backlog_reads_little(backlog: Connection, name: str) -> None:
+    assert blocks_read(backlog, newest(FILTERS[name])) <= MOST_BLOCKS
 
 
 @pytest.mark.slow

@@ -23,11 +23,11 @@ declare
         array_to_string(_first_by_prefix_sql.conditions, ') and ('), v_direction, _first_by_prefix_sql.row_limit);
     v_sources text[] := array[
         format(
-            'select w.* from ('
-            '(select w.* from %1$s w where w.finished_at is null and w.lease_token is null order by w.created_at %2$s limit %3$s) union all '
-            '(select w.* from %1$s w where w.status = ''PENDING'' and w.executor_id is not null order by w.created_at %2$s limit %3$s) '
-            'union all (select w.* from %1$s w where w.finished_at is not null order by w.created_at %2$s limit %3$s) '
-            'order by created_at %2$s limit %3$s) w', v_table, v_direction, v_near),
+            'select w.* from (%s order by created_at %s limit %s) w',
+            (select string_agg(format('(select w.* from %s w where %s order by w.created_at %s limit %s)',
+                v_table, pyengine._part_sql(p), v_direction, v_near), ' union all ')
+             from unnest(array['waiting', 'paused', 'running', 'ended']) p),
+            v_direction, v_near),
         format(
             'select w.* from (select i.* from (select w.workflow_id, w.created_at from %1$s w where %4$s '
             'order by w.workflow_id %2$s offset 0) i order by i.created_at %2$s, i.workflow_id limit %3$s) p '

@@ -1,5 +1,5 @@
 -- SQL text of the id and age of the first workflows by age that conditions on workflow w hold for: at most row_limit of
--- those that wait, as many of those that run, and of those that have ended. What waits is read by age until there are
+-- those that wait, as many of those that pause, that run, and that have ended. What waits is read by age until there are
 -- so many, what has ended by its kinds or by age. What runs is read whole: it is no more than processes can hold.
 create or replace function pyengine._first_workflows_sql(conditions text[], newest_first boolean, row_limit bigint)
 returns text
@@ -36,14 +36,15 @@ begin
             where c ~ '^[()]*w\.started_at\)? >=? ' and c !~ 'w\..*w\.');
         v_ended := coalesce(
             pyengine._ended_by_kind_sql(v_plain, _first_workflows_sql.newest_first, _first_workflows_sql.row_limit),
-            v_rows || 'w.finished_at is not null and (' || array_to_string(v_plain || 'true'::text, ') and (') || ') ' || v_first);
+            v_rows || pyengine._part_sql('ended') || ' and (' || array_to_string(v_plain || 'true'::text, ') and (') || ') ' || v_first);
     end if;
     v_where := format(' and (%s) %s', array_to_string(_first_workflows_sql.conditions || 'true'::text, ') and ('), v_first);
-    return coalesce(nullif(array_to_string(array[
-        case when v_waits then format('(%sw.finished_at is null and w.lease_token is null%s)', v_rows, v_where) end,
-        case when v_runs then format('(%sw.status = ''PENDING'' and w.executor_id is not null%s)', v_rows, v_where) end,
-        case when v_has_ended then format('(%s)', v_ended) end
-    ], ' union all '), ''), v_rows || 'false');
+    return coalesce((
+        select string_agg(case when p.name = 'ended' then format('(%s)', v_ended)
+            else format('(%s%s%s)', v_rows, pyengine._part_sql(p.name), v_where) end, ' union all ')
+        from (values ('waiting', v_waits), ('paused', v_waits), ('running', v_runs), ('ended', v_has_ended)) p (name, is_asked)
+        where p.is_asked
+    ), v_rows || 'false');
 end
 $$;
 

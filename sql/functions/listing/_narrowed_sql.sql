@@ -14,12 +14,13 @@ begin
         return 'true';
     end if;
     return format(
-        '(%s) and (w.finished_at is not null%s or w.finished_at is null and w.lease_token is null '
-        'or w.status = ''PENDING'' and w.executor_id is not null)',
+        '(%s) and (%s%s%s or %s or %s or %s)',
         array_to_string(_narrowed_sql.conditions, ') and ('),
-        case when v_kinds.grouped_by = 'attributes' then ' and w.attributes is not null' else '' end
-        || case when v_kinds.hashes is not null
-            then format(' and %s = any (%L)', pyengine._kind_sql(v_kinds.grouped_by), v_kinds.hashes) else '' end);
+        pyengine._part_sql('ended'),
+        case when v_kinds.grouped_by = 'attributes' then ' and w.attributes is not null' else '' end,
+        case when v_kinds.hashes is not null
+            then format(' and %s = any (%L)', pyengine._kind_sql(v_kinds.grouped_by), v_kinds.hashes) else '' end,
+        pyengine._part_sql('waiting'), pyengine._part_sql('paused'), pyengine._part_sql('running'));
 end
 $$;
 
