@@ -15,7 +15,7 @@ set search_path = pg_catalog, pg_temp
 set jit = off
 as $$
 declare
-    v_near constant int := 3000;
+    v_near constant int := 1000;
     v_many constant bigint := 5 * _first_by_prefix_sql.row_limit;
     v_table text := pg_typeof(null::pyengine.workflows);
     v_direction text := case when _first_by_prefix_sql.newest_first then 'desc' else 'asc' end;
