@@ -2869,7 +2869,7 @@ CREATE FUNCTION pyengine._first_by_prefix_sql(prefixed text, conditions text[], 
     SET jit TO 'off'
     AS $_$
 declare
-    v_near constant int := 3000;
+    v_near constant int := 1000;
     v_many constant bigint := 5 * _first_by_prefix_sql.row_limit;
     v_table text := pg_typeof(null::pyengine.workflows);
     v_direction text := case when _first_by_prefix_sql.newest_first then 'desc' else 'asc' end;
@@ -2877,11 +2877,11 @@ declare
         array_to_string(_first_by_prefix_sql.conditions, ') and ('), v_direction, _first_by_prefix_sql.row_limit);
     v_sources text[] := array[
         format(
-            'select w.* from ('
-            '(select w.* from %1$s w where w.finished_at is null and w.lease_token is null order by w.created_at %2$s limit %3$s) union all '
-            '(select w.* from %1$s w where w.status = ''PENDING'' and w.executor_id is not null order by w.created_at %2$s limit %3$s) '
-            'union all (select w.* from %1$s w where w.finished_at is not null order by w.created_at %2$s limit %3$s) '
-            'order by created_at %2$s limit %3$s) w', v_table, v_direction, v_near),
+            'select w.* from (%s order by created_at %s limit %s) w',
+            (select string_agg(format('(select w.* from %s w where %s order by w.created_at %s limit %s)',
+                v_table, pyengine._part_sql(p), v_direction, v_near), ' union all ')
+             from unnest(array['waiting', 'paused', 'running', 'ended']) p),
+            v_direction, v_near),
         format(
             'select w.* from (select i.* from (select w.workflow_id, w.created_at from %1$s w where %4$s '
             'order by w.workflow_id %2$s offset 0) i order by i.created_at %2$s, i.workflow_id limit %3$s) p '
@@ -2939,14 +2939,15 @@ begin
             where c ~ '^[()]*w\.started_at\)? >=? ' and c !~ 'w\..*w\.');
         v_ended := coalesce(
             pyengine._ended_by_kind_sql(v_plain, _first_workflows_sql.newest_first, _first_workflows_sql.row_limit),
-            v_rows || 'w.finished_at is not null and (' || array_to_string(v_plain || 'true'::text, ') and (') || ') ' || v_first);
+            v_rows || pyengine._part_sql('ended') || ' and (' || array_to_string(v_plain || 'true'::text, ') and (') || ') ' || v_first);
     end if;
     v_where := format(' and (%s) %s', array_to_string(_first_workflows_sql.conditions || 'true'::text, ') and ('), v_first);
-    return coalesce(nullif(array_to_string(array[
-        case when v_waits then format('(%sw.finished_at is null and w.lease_token is null%s)', v_rows, v_where) end,
-        case when v_runs then format('(%sw.status = ''PENDING'' and w.executor_id is not null%s)', v_rows, v_where) end,
-        case when v_has_ended then format('(%s)', v_ended) end
-    ], ' union all '), ''), v_rows || 'false');
+    return coalesce((
+        select string_agg(case when p.name = 'ended' then format('(%s)', v_ended)
+            else format('(%s%s%s)', v_rows, pyengine._part_sql(p.name), v_where) end, ' union all ')
+        from (values ('waiting', v_waits), ('paused', v_waits), ('running', v_runs), ('ended', v_has_ended)) p (name, is_asked)
+        where p.is_asked
+    ), v_rows || 'false');
 end
 $$;
 
@@ -3790,12 +3791,13 @@ begin
         return 'true';
     end if;
     return format(
-        '(%s) and (w.finished_at is not null%s or w.finished_at is null and w.lease_token is null '
-        'or w.status = ''PENDING'' and w.executor_id is not null)',
+        '(%s) and (%s%s%s or %s or %s or %s)',
         array_to_string(_narrowed_sql.conditions, ') and ('),
-        case when v_kinds.grouped_by = 'attributes' then ' and w.attributes is not null' else '' end
-        || case when v_kinds.hashes is not null
-            then format(' and %s = any (%L)', pyengine._kind_sql(v_kinds.grouped_by), v_kinds.hashes) else '' end);
+        pyengine._part_sql('ended'),
+        case when v_kinds.grouped_by = 'attributes' then ' and w.attributes is not null' else '' end,
+        case when v_kinds.hashes is not null
+            then format(' and %s = any (%L)', pyengine._kind_sql(v_kinds.grouped_by), v_kinds.hashes) else '' end,
+        pyengine._part_sql('waiting'), pyengine._part_sql('paused'), pyengine._part_sql('running'));
 end
 $$;
 
@@ -3886,6 +3888,20 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._operand_sql(operand json) IS 'SQL text of an operand of a condition; null when there is no such column or kind.';
+
+
+CREATE FUNCTION pyengine._part_sql(part text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    select case part
+        when 'waiting' then 'w.finished_at is null and w.lease_token is null and w.started_at is null'
+        when 'paused' then 'w.finished_at is null and w.lease_token is null and w.started_at is not null'
+        when 'running' then 'w.status = ''PENDING'' and w.executor_id is not null'
+        when 'ended' then 'w.finished_at is not null' end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._part_sql(part text) IS 'SQL text of the condition that workflow w is in a part: waiting, paused, running or ended.';
 
 
 CREATE FUNCTION pyengine._payload_limit() RETURNS integer
@@ -10417,6 +10433,9 @@ CREATE INDEX workflows_partition_claimable_idx ON pyengine.workflows USING btree
 CREATE INDEX workflows_partition_running_idx ON pyengine.workflows USING btree (queue_name, partition_key, executor_id) WHERE ((status = 'PENDING'::text) AND (partition_key IS NOT NULL));
 
 
+CREATE INDEX workflows_paused_idx ON pyengine.workflows USING btree (created_at) WHERE ((finished_at IS NULL) AND (lease_token IS NULL) AND (started_at IS NOT NULL));
+
+
 CREATE INDEX workflows_running_idx ON pyengine.workflows USING btree (executor_id, queue_name) WHERE (status = 'PENDING'::text);
 
 
@@ -10429,7 +10448,7 @@ CREATE INDEX workflows_scheduled_active_idx ON pyengine.workflows USING btree (s
 CREATE INDEX workflows_user_idx ON pyengine.workflows USING btree (authenticated_user, created_at) WHERE (authenticated_user IS NOT NULL);
 
 
-CREATE INDEX workflows_waiting_idx ON pyengine.workflows USING btree (created_at) WHERE ((finished_at IS NULL) AND (lease_token IS NULL));
+CREATE INDEX workflows_waiting_idx ON pyengine.workflows USING btree (created_at) WHERE ((finished_at IS NULL) AND (lease_token IS NULL) AND (started_at IS NULL));
 
 
 CREATE INDEX workflows_was_forked_idx ON pyengine.workflows USING btree (created_at) WHERE was_forked_from;
@@ -10739,6 +10758,9 @@ REVOKE ALL ON FUNCTION pyengine._next_pause(look integer, until timestamp with t
 
 
 REVOKE ALL ON FUNCTION pyengine._operand_sql(operand json) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._part_sql(part text) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._payload_limit() FROM PUBLIC;
