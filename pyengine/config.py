@@ -26,6 +26,14 @@ _NAME = re.compile(r"[a-z0-9_-]{3,256}")
 _LIBPQ_PLACES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE")
 
 
+# They have no effect here; a value that DBOS refuses is a mistake all the same.
+_INTERVALS = (
+    "kafka_queue_polling_interval_sec",
+    "notification_coalesce_sec",
+    "notification_listener_polling_interval_sec",
+)
+
+
 class DBOSConfig(TypedDict, total=False):
     """The configuration of an application. Only `name` is required; times are seconds."""
 
@@ -218,6 +226,8 @@ def _connect_arguments(given: Mapping[str, Any]) -> Mapping[str, str | int | flo
 
 
 def _timing(checked: Checked) -> dict[str, Any]:
+    for key in _INTERVALS:
+        checked.seconds(key, 1.0, at_least=0.001)
     lease = checked.seconds("lease_seconds", 15.0, at_least=0.1)
     heartbeat = checked.seconds("heartbeat_seconds", min(3.0, lease / 5), at_least=0.01)
     if heartbeat * 2 > lease:

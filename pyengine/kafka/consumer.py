@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -65,6 +66,7 @@ class ConsumerThread:
     def _run(self) -> None:
         pause = _PAUSE_SECONDS
         while not self._stopping.is_set():
+            began = time.monotonic()
             try:
                 self._consume()
             except _StoppedError:
@@ -72,12 +74,14 @@ class ConsumerThread:
             except Exception as error:
                 if self._stopping.is_set():
                     return
+                if time.monotonic() - began > _MAX_PAUSE_SECONDS:
+                    pause = _PAUSE_SECONDS
                 logger.error(
                     "%s begins again in %g s, from the last committed offsets: %s: %s",
                     self._declaration,
                     pause,
                     type(error).__name__,
-                    error,
+                    str(error).partition("\n")[0],  # the other lines may quote what was sent
                 )
                 self._stopping.wait(pause)
                 pause = min(pause * 2, _MAX_PAUSE_SECONDS)

@@ -19,7 +19,6 @@ import pyengine
 from pyengine import DBOS, DBOSConfig, embedded, testing
 from pyengine.cli import COMMANDS
 from tests.fix_server import server_directory
-from tests.kafka.broker import broker
 from tests.telemetry.collector import collecting
 
 README = Path(pyengine.__file__).parents[1] / "README.md"
@@ -122,6 +121,9 @@ def test_the_datasource_example_runs_as_pasted(
 def test_the_kafka_example_runs_as_pasted(
     sql: psycopg.Connection[Any], engine_url: str, tmp_path: Path
 ) -> None:
+    pytest.importorskip("confluent_kafka")
+    from tests.kafka.broker import broker
+
     (tmp_path / "billing.py").write_text(program(KAFKA))
     with broker() as kafka:
         kafka.send(kafka.create("orders"), b"order-7")

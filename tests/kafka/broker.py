@@ -19,7 +19,8 @@ _PRODUCER = 0
 
 def _library() -> Any:
     package = Path(confluent_kafka.__file__).parent
-    (path,) = (package.parent / "confluent_kafka.libs").glob("librdkafka*")
+    places = (package.parent / "confluent_kafka.libs", package / ".dylibs")  # of Linux and of macOS
+    path = next(each for place in places for each in place.glob("librdkafka*"))
     library = ctypes.CDLL(str(path))
     for name in ("conf_new", "new", "mock_cluster_new"):
         getattr(library, f"rd_kafka_{name}").restype = ctypes.c_void_p
