@@ -88,6 +88,8 @@ class Engine:
     def start(
         self, workflow_id: str, inputs: str | None, token: str, executor: int, timeout: float | None
     ) -> tuple[str | None, str | None] | None:
+        if self.executors[executor].is_dead:
+            return "PE003", None
         known = self.workflows.get(workflow_id)
         if inputs is None:
             return "PE400", known.status if known else None

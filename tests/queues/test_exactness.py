@@ -56,6 +56,22 @@ def test_all_limits_hold_over_many_claims(
     print(f"{isolation}: {history.claim_count(recorded)} claims, {played.deaths} deaths")
 
 
+def test_a_claim_may_pass_over_what_another_transaction_holds(
+    recorded: Session, recording_url: str
+) -> None:
+    arena.queue(recorded, "q", concurrency=9)
+    enqueue(recorded, request("q", "first"))
+    enqueue(recorded, request("q", "second"))
+    executor, seen = register(recorded), dict[str, str]()
+    with psycopg.connect(recording_url) as other:
+        arena.cancel(other, "first")
+        ((claimed, _),) = claim(recorded, executor, seen=seen)
+    recorded.cursor().executemany("insert into audit.claims values (%s, %s)", list(seen.items()))
+
+    assert claimed == "second"
+    assert history.violations(recorded) == {}
+
+
 # What a broken engine would do, and the checks that must find it.
 _PLANTED = {
     "I-17 concurrency": "update pyengine.workflows set status = 'PENDING', lease_token = gen_random_uuid(), "

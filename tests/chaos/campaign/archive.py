@@ -79,8 +79,8 @@ class Archive:
         moment = change.committed_at
         line: tuple[Any, ...]
         if change.table == "workflows":
-            line = (self._rows, change.xid, change.xid, moment, moment, old, new)
-            rows.setdefault("history(n, xid, horizon, began, at, old, new)", []).append(line)
+            line = (self._rows, change.xid, moment, moment, old, new)
+            rows.setdefault("history(n, xid, began, at, old, new)", []).append(line)
         elif change.table == "queues":
             if change.differs_beside("claim_count", "last_started_at", "partition_cursor"):
                 line = (self._rows, change.xid, new)
