@@ -21,6 +21,7 @@ from pyengine import DBOS, embedded
 from pyengine.current import get_runtime
 from pyengine.runtime.gateway import Gateway
 from pyengine.schema import migrate
+from tests.fix_pooler import MODE
 from tests.fix_roles import Connection, Login, acting_as, run
 from tests.fix_server import PrivateServerFactory
 from tests.roles.test_matrix import DENIED, FUNCTIONS, RELATIONS
@@ -376,7 +377,8 @@ def test_a_flood_of_forged_notifications_keeps_nobody_busy(
     assert results == [n + 1 for n in range(20)]
     assert flooded > 5000
     assert rate <= 100
-    assert get_runtime("test").engine._listener.backend_pid is not None
+    if MODE != "poll":  # there nobody listens
+        assert get_runtime("test").engine._listener.backend_pid is not None
 
 
 # --- Advisory locks ------------------------------------------------------------------------------------------------
