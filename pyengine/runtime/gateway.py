@@ -154,33 +154,66 @@ def take_batch(pending: deque[Any], first: list[Any], limit: int) -> list[Any]:
     return first
 
 
-class _Waiting(Operation):
+class _InLine(Operation):
+    """A write in the line of the threads, and what it took along when its turn came to lead."""
+
+    __slots__ = ("taken",)
+
+    def __init__(self, item: Write) -> None:
+        super().__init__(item)
+        self.taken: Sequence[_InLine] = ()
+
+    def lead(self, lane: ThreadLane) -> None:
+        """See that somebody sends the next batch, this write first. Said twice it is said once."""
+        raise NotImplementedError
+
+    def resolve(self) -> None:
+        """Let whoever gave the write go on, now that it is settled. Said twice it is said once."""
+        raise NotImplementedError
+
+
+class _Waiting(_InLine):
     """A write of a thread that waits for its turn: to be settled by another thread, or to lead."""
 
     __slots__ = ("turn",)
+
+    def __init__(self, item: Write) -> None:
+        super().__init__(item)
+        self.turn: threading.Lock | None = None
 
     def wait(self) -> None:
         """Be one of those that wait; whoever leads alone never comes here."""
         self.turn = threading.Lock()
         self.turn.acquire()
 
+    def lead(self, lane: ThreadLane) -> None:
+        """The thread that waits leads."""
+        self.resolve()
+
     def resolve(self) -> None:
         """Let the thread go on."""
-        self.turn.release()
+        if self.turn is not None and self.turn.locked():
+            self.turn.release()
 
 
-class _Detached(Operation):
+class _Detached(_InLine):
     """A write that no thread waits for."""
 
     __slots__ = ("then",)
 
     def __init__(self, item: Write, then: Callable[[Operation], None]) -> None:
         super().__init__(item)
-        self.then = then
+        self.then: Callable[[Operation], None] | None = then
+
+    def lead(self, lane: ThreadLane) -> None:
+        """A thread is found for it."""
+        lane.spawn(lambda: lane.lead(self))
 
     def resolve(self) -> None:
         """Go on where the write left off, on the thread that sent it."""
-        self.then(self)
+        then, self.then = self.then, None
+        if then is not None:
+            then(self)
 
 
 class ThreadLane:
@@ -188,59 +221,65 @@ class ThreadLane:
 
     The next to lead is the thread of the write that waits longest; if none waits for that one, a thread is found by
     `spawn`, so that no user's thread is kept by the writes of others.
+
+    A thread may be interrupted anywhere (Ctrl-C): then it hands the lane over before it goes. So each change of the
+    lane is made in an order in which it can be made again from the start.
     """
 
     def __init__(self, gateway: Gateway, spawn: Callable[[Callable[[], None]], None]) -> None:
+        self.spawn = spawn
         self._gateway = gateway
-        self._spawn = spawn
         self._lock = threading.Lock()
-        self._pending: deque[_Waiting | _Detached] = deque()
-        self._busy = False
+        self._pending: deque[_InLine] = deque()
+        self._leader: _InLine | None = None
         self._is_crowded = False  # the last batch was more than one write
 
     def submit(self, item: Write) -> Any:
         """Perform a write: by leading a batch, or by waiting for another thread's."""
         operation = _Waiting(item)
-        with self._lock:
-            leads = not self._busy
-            self._busy = True
-            if not leads:
-                operation.wait()
-                self._pending.append(operation)
-        if not leads:
-            try:
+        try:
+            with self._lock:
+                leads = self._leader is None
+                if leads:
+                    self._leader = operation
+                else:
+                    operation.wait()
+                    self._pending.append(operation)
+            if operation.turn is not None:
                 operation.turn.acquire()
-            except BaseException:
-                self._abandon(operation)
-                raise
-        if not operation.settled:
-            self._lead(operation)
+            if not operation.settled:
+                self.lead(operation)
+        except BaseException:
+            self._abandon(operation)
+            raise
         return operation.outcome()
 
     def submit_detached(self, item: Write, then: Callable[[Operation], None]) -> None:
         """Perform a write: by leading a batch at once, or by leaving it to whoever leads next."""
+        operation = _Detached(item, then)
         with self._lock:
-            leads = not self._busy
-            self._busy = True
-            self._pending.append(_Detached(item, then))
+            leads = self._leader is None
+            if leads:
+                self._leader = operation
+            else:
+                self._pending.append(operation)
         if leads:
-            self._lead()
+            self.lead(operation)
 
-    def _lead(self, operation: _Waiting | None = None) -> None:
+    def lead(self, leader: _InLine) -> None:
+        """Send what waits in one batch, this write first; whose turn it is not does nothing."""
         if self._is_crowded:
             self._let_others_join()
         with self._lock:
-            first: list[_Waiting | _Detached] = [] if operation is None else [operation]
-            batch = take_batch(self._pending, first, MAX_BATCH)
-            self._is_crowded = len(batch) > 1
+            if self._leader is not leader or leader.taken:
+                return
+            self._take_out(leader)
+            leader.taken = take_batch(self._pending, [leader], MAX_BATCH)
+            self._is_crowded = len(leader.taken) > 1
         try:
-            self._gateway.perform(batch)
+            self._gateway.perform(leader.taken)
         finally:
-            followers = [follower for follower in batch if follower is not operation]
-            self._hand_over([follower for follower in followers if not follower.settled])
-            for follower in followers:
-                if follower.settled:
-                    follower.resolve()
+            self._hand_over(leader)
 
     def _let_others_join(self) -> None:
         """Let threads that were just released come back with their next write, while each turn brings one."""
@@ -249,28 +288,35 @@ class ThreadLane:
             waiting = len(self._pending)
             time.sleep(0)
 
-    def _hand_over(self, unsettled: Sequence[_Waiting | _Detached] = ()) -> None:
+    def _hand_over(self, leader: _InLine) -> None:
         """Pass the lane to the next that waits; an interrupted leader's followers are sent again."""
         with self._lock:
-            self._pending.extendleft(reversed(unsettled))
-            self._busy = bool(self._pending)
-            successor = self._pending[0] if self._pending else None
-            if isinstance(successor, _Waiting):
-                self._pending.popleft()
-        if isinstance(successor, _Waiting):
-            successor.turn.release()
-        elif successor is not None:
-            self._spawn(self._lead)
+            if self._leader is leader:
+                self._take_out(leader)
+                for operation in reversed(leader.taken):
+                    if not (operation.settled or operation is leader or operation in self._pending):
+                        self._pending.appendleft(operation)
+                self._leader = self._pending[0] if self._pending else None
+            if self._leader is not None and self._is_first(self._leader):
+                self._leader.lead(self)
+        for operation in leader.taken:
+            if operation.settled:
+                operation.resolve()
 
-    def _abandon(self, operation: _Waiting) -> None:
-        """The waiting thread was interrupted; if it had just been made leader, somebody else must lead."""
+    def _take_out(self, leader: _InLine) -> None:
+        if self._is_first(leader):
+            self._pending.popleft()
+
+    def _is_first(self, operation: _InLine) -> bool:
+        """Whether a write is the first in line: a leader stays there until it takes its batch."""
+        return bool(self._pending) and self._pending[0] is operation
+
+    def _abandon(self, operation: _InLine) -> None:
+        """Its thread was interrupted: nobody waits for the write any more, and if it was to lead, another must."""
         with self._lock:
-            if operation in self._pending:
+            if self._leader is not operation and operation in self._pending:
                 self._pending.remove(operation)
-                return
-            was_made_leader = not operation.turn.locked() and not operation.settled
-        if was_made_leader:
-            self._hand_over()
+        self._hand_over(operation)
 
 
 class _Promise(Operation):
