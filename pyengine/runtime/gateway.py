@@ -163,7 +163,7 @@ class _InLine(Operation):
         super().__init__(item)
         self.taken: Sequence[_InLine] = ()
 
-    def lead(self, lane: ThreadLane) -> None:
+    def lead(self) -> None:
         """See that somebody sends the next batch, this write first. Said twice it is said once."""
         raise NotImplementedError
 
@@ -186,7 +186,7 @@ class _Waiting(_InLine):
         self.turn = threading.Lock()
         self.turn.acquire()
 
-    def lead(self, lane: ThreadLane) -> None:
+    def lead(self) -> None:
         """The thread that waits leads."""
         self.resolve()
 
@@ -199,15 +199,16 @@ class _Waiting(_InLine):
 class _Detached(_InLine):
     """A write that no thread waits for."""
 
-    __slots__ = ("then",)
+    __slots__ = ("lane", "then")
 
-    def __init__(self, item: Write, then: Callable[[Operation], None]) -> None:
+    def __init__(self, item: Write, then: Callable[[Operation], None], lane: ThreadLane) -> None:
         super().__init__(item)
+        self.lane = lane
         self.then: Callable[[Operation], None] | None = then
 
-    def lead(self, lane: ThreadLane) -> None:
+    def lead(self) -> None:
         """A thread is found for it."""
-        lane.spawn(lambda: lane.lead(self))
+        self.lane.spawn(lambda: self.lane.lead(self))
 
     def resolve(self) -> None:
         """Go on where the write left off, on the thread that sent it."""
@@ -256,7 +257,7 @@ class ThreadLane:
 
     def submit_detached(self, item: Write, then: Callable[[Operation], None]) -> None:
         """Perform a write: by leading a batch at once, or by leaving it to whoever leads next."""
-        operation = _Detached(item, then)
+        operation = _Detached(item, then, self)
         with self._lock:
             leads = self._leader is None
             if leads:
@@ -298,7 +299,7 @@ class ThreadLane:
                         self._pending.appendleft(operation)
                 self._leader = self._pending[0] if self._pending else None
             if self._leader is not None and self._is_first(self._leader):
-                self._leader.lead(self)
+                self._leader.lead()
         for operation in leader.taken:
             if operation.settled:
                 operation.resolve()
