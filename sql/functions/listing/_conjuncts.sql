@@ -8,7 +8,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     if _conjuncts.condition is null then
-        return '{}';
+        return '{}'::text[];
     elsif _conjuncts.depth < 50 and json_typeof(_conjuncts.condition) = 'object' and _conjuncts.condition ->> 'op' = 'and'
         and json_typeof(_conjuncts.condition -> 'args') = 'array'
         and json_array_length(_conjuncts.condition -> 'args') > 0 then

@@ -110,7 +110,7 @@ begin
         'join %6$s w on w.workflow_id = l.workflow_id where (%8$s) %7$s',
         pyengine._workflow_columns_sql(list_workflows.load_input, list_workflows.load_output),
         pyengine._listed_ids_sql(
-            v_conditions, list_workflows.workflow_ids is not null, v_prefixed, v_key.column_name, v_key.key_values,
+            v_conditions, list_workflows.workflow_ids is not null, v_prefixed, quote_ident(v_key.column_name), v_key.key_values,
             list_workflows.newest_first, list_workflows.row_limit + coalesce(list_workflows.row_offset, 0)::bigint),
         case when list_workflows.newest_first then 'desc' else 'asc' end, list_workflows.row_limit,
         list_workflows.row_offset, pg_typeof(null::pyengine.workflows), v_order,
