@@ -43,6 +43,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
 set enable_seqscan = on
+set enable_sort = on
 as $$
 declare
     v_statuses text[] := case when list_workflows.statuses is null and list_workflows.queues_only
@@ -102,8 +103,14 @@ begin
     union all
     select k.column_name, k.key_values from pyengine._asked_keys(list_workflows.condition) k
     limit 1;
-    -- However old the statistics are: there is an index for each part. The setting ends with the function.
+    -- However old the statistics are: there is an index for each part. The settings end with the function.
     perform set_config('enable_seqscan', 'off', true);
+    if num_nonnulls(list_workflows.authenticated_users, list_workflows.parent_workflow_ids, list_workflows.forked_from,
+        list_workflows.schedule_names) > 0
+    then
+        -- The workflows of a key are in its index by age; the planner takes them for few, and would sort them all.
+        perform set_config('enable_sort', 'off', true);
+    end if;
     return query execute format(
         'select %1$s from (select i.workflow_id from (%2$s) i (workflow_id, created_at) '
         'order by i.created_at %3$s, i.workflow_id limit %4$s offset %5$L) l '
