@@ -27,7 +27,7 @@ DBOS(config={"name": "test-app", "system_database_url": sys.argv[1], "executor_i
 Queue("client-attempts")
 
 @DBOS.workflow(max_recovery_attempts=1)
-def poison():
+def short_lived():
     os._exit(9)
 
 DBOS.launch()
@@ -36,7 +36,7 @@ time.sleep(30)
 
 
 @DBOS.workflow(max_recovery_attempts=1)
-def poison() -> None:
+def short_lived() -> None:
     raise AssertionError("it has no attempt left")
 
 
@@ -66,7 +66,7 @@ def test_a_client_s_workflow_that_ends_its_process_is_a_dead_letter_after_its_ow
     sql: Connection, launch: Callable[..., None], engine_url: str
 ) -> None:
     with DBOSClient(system_database_url=engine_url, application_name="test-app") as client:
-        handle = client.enqueue({"workflow_name": "poison", "queue_name": "client-attempts"})
+        handle = client.enqueue({"workflow_name": "short_lived", "queue_name": "client-attempts"})
         for _ in range(2):
             ended = subprocess.run(
                 [sys.executable, "-c", WORKER, engine_url], timeout=60, check=False
