@@ -77,9 +77,9 @@ def enqueue_many_flow(
         )
     if not items:
         return []
-    keeps_to_queue = not any("partition_key" in kwargs for _, kwargs in items)
+    may_have_keys = any("partition_key" in kwargs for _, kwargs in items)
     first = prepare_enqueue(runtime, queue_name, func, *items[0])
-    if keeps_to_queue and first.is_plain:
+    if first.is_plain and not may_have_keys:
         return (yield from runtime.enqueue_alike(first, items[1:]))
     others = [prepare_enqueue(runtime, queue_name, func, *item) for item in items[1:]]
     return (yield from runtime.enqueue_all([first, *others]))

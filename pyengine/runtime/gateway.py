@@ -13,6 +13,7 @@ import asyncio
 import threading
 import time
 import weakref
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -154,7 +155,7 @@ def take_batch(pending: deque[Any], first: list[Any], limit: int) -> list[Any]:
     return first
 
 
-class _InLine(Operation):
+class _InLine(Operation, ABC):
     """A write in the line of the threads, and what it took along when its turn came to lead."""
 
     __slots__ = ("taken",)
@@ -163,13 +164,13 @@ class _InLine(Operation):
         super().__init__(item)
         self.taken: Sequence[_InLine] = ()
 
+    @abstractmethod
     def lead(self) -> None:
         """See that somebody sends the next batch, this write first. Said twice it is said once."""
-        raise NotImplementedError
 
+    @abstractmethod
     def resolve(self) -> None:
         """Let whoever gave the write go on, now that it is settled. Said twice it is said once."""
-        raise NotImplementedError
 
 
 class _Waiting(_InLine):
