@@ -14,6 +14,7 @@ import psycopg
 
 from pyengine import schema
 from tests.chaos.campaign.checks import CLAIMS
+from tests.chaos.campaign.deadlocks import Deadlocks
 from tests.chaos.campaign.report import Report
 from tests.fix_server import PrivateServer, server_directory
 from tests.queues import history
@@ -37,6 +38,9 @@ def run(seed: int, seconds: float) -> Report:
             history.install(session)
             while time.monotonic() < until and not report.violations:
                 _round(server.url(), session, seed + report.sometimes["rounds"], report)
+        deadlocks = Deadlocks()
+        deadlocks.read((server.root / "log").glob("*.log"))
+        report.count_deadlocks(deadlocks)
     finally:
         server.close()
         shutil.rmtree(directory, ignore_errors=True)

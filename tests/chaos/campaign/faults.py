@@ -12,6 +12,7 @@ import psycopg
 
 from tests.chaos.campaign import clients, hostile
 from tests.chaos.campaign.clients import Request
+from tests.chaos.campaign.deadlocks import STRANGER
 from tests.chaos.campaign.stage import Stage, admin
 
 _OWN_SESSIONS = "application_name like 'pyengine%' and datname = current_database()"
@@ -248,6 +249,7 @@ class Timeouts(Campaign):
     name, fault = "timeouts", "F-24"
     settings: ClassVar[dict[str, str]] = {"deadlock_timeout": "10ms"}
     pause = (0.0, 0.1)
+    sometimes = (*Campaign.sometimes, "deadlock with a stranger")
 
     def prepare(self, stage: Stage) -> None:
         with admin(stage.node) as session:
@@ -256,26 +258,29 @@ class Timeouts(Campaign):
             session.execute("alter role postgres set idle_in_transaction_session_timeout = '1s'")
 
     def disturb(self, stage: Stage) -> None:
+        with admin(stage.node) as session:
+            rows = session.execute(
+                "select workflow_id from pyengine.workflows where status = 'PENDING' order by random() limit 20"
+            ).fetchall()
+        ids = sorted(workflow_id for (workflow_id,) in rows)
         strangers = [
-            threading.Thread(target=self._hold, args=(stage, order)) for order in ("asc", "desc")
+            threading.Thread(target=self._hold, args=(stage, order)) for order in (ids, ids[::-1])
         ]
         for stranger in strangers:
             stranger.start()
         for stranger in strangers:
             stranger.join()
 
-    def _hold(self, stage: Stage, order: str) -> None:
+    def _hold(self, stage: Stage, ids: list[str]) -> None:
+        lock = f"{STRANGER} select 1 from pyengine.workflows where workflow_id = %s for update"
         try:
             with admin(stage.node) as session, session.transaction():
-                query = f"""select workflow_id from pyengine.workflows where finished_at is null
-                    order by workflow_id {order} limit 5"""
-                for (workflow_id,) in session.execute(query.encode()).fetchall():
-                    lock = "select 1 from pyengine.workflows where workflow_id = %s for update"
-                    session.execute(lock, [workflow_id])
-                    time.sleep(0.02)
-                time.sleep(0.2)
+                for workflow_id in ids:
+                    session.execute(lock.encode(), [workflow_id])
+                    time.sleep(0.01)
+                time.sleep(0.1)
         except psycopg.errors.DeadlockDetected:
-            stage.journal.note("fault", fault="deadlock")
+            self.figures["stranger gave way"] += 1
 
     def calm(self, stage: Stage) -> None:
         with admin(stage.node) as session:

@@ -20,6 +20,7 @@ SETTINGS = {
     "max_replication_slots": "8",
     "track_commit_timestamp": "on",
     "log_lock_waits": "on",
+    "lc_messages": "C",  # the language in which the log is read
     "listen_addresses": "",
     "autovacuum_naptime": "5s",
     "max_wal_size": "4GB",
@@ -47,6 +48,7 @@ class Node:
     def __init__(self, directory: Path, settings: Mapping[str, str] | None = None) -> None:
         self.directory = directory
         self.data = directory / "data"
+        self.log = directory / "server.log"
         self.settings = {**SETTINGS, **(settings or {})}
         self.account: Account = account_for(self.data)
         self._programs = reachable(binaries(), self.account)
@@ -92,8 +94,7 @@ class Node:
         """Start it, and wait until it answers."""
         options = {**self.settings, "unix_socket_directories": str(self.directory)}
         text = " ".join(f"-c {name}='{value}'" for name, value in options.items())
-        log = self.directory / "server.log"
-        self._do("pg_ctl", "start", "-w", "-t", "60", "-D", self.data, "-l", log, "-o", text)
+        self._do("pg_ctl", "start", "-w", "-t", "60", "-D", self.data, "-l", self.log, "-o", text)
 
     def promote(self) -> None:
         """Make the standby a server of its own, and wait until it is."""

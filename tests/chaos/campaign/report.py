@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.chaos.campaign import deadlocks
+from tests.chaos.campaign.deadlocks import Deadlocks
+
 
 @dataclass
 class Report:
@@ -23,6 +26,8 @@ class Report:
     settled: float = 0.0
     worst: float = 0.0
     stuck: int = 0
+    deadlocks: int = 0
+    with_strangers: int = 0
     sometimes: dict[str, int] = field(default_factory=dict)
     violations: dict[str, list[Any]] = field(default_factory=dict)
     missed: list[str] = field(default_factory=list)
@@ -32,6 +37,13 @@ class Report:
     def passed(self) -> bool:
         return not self.violations and not self.missed and not self.files
 
+    def count_deadlocks(self, found: Deadlocks) -> None:
+        """Take over what the servers' logs tell; one of the engine's own functions alone is a violation."""
+        self.deadlocks = len(found.own)
+        self.with_strangers = len(found.with_strangers)
+        if found.own:
+            self.violations[deadlocks.CHECK] = list(found.own)
+
     def line(self) -> str:
         """Everything on one line."""
         sometimes = " ".join(f"{name}={count}" for name, count in self.sometimes.items() if count)
@@ -40,5 +52,6 @@ class Report:
             f"violations={sum(map(len, self.violations.values()))} worst-latency={self.worst:.1f}s "
             f"kills={self.kills} deaths={self.deaths} workflows={self.workflows} limited-claims={self.claims} "
             f"transactions={self.transfers} stuck={self.stuck} settled={self.settled:.1f}s "
+            f"deadlocks={self.deadlocks} "
             f"files={'not checked' if self.files is None else self.files or 'sound'} [{sometimes}]"
         )

@@ -57,6 +57,7 @@ def _judge(campaign: Campaign, stage: Stage, report: Report) -> None:
     report.violations = archive.violations(CHECKS)
     if verified:
         report.violations["verify"] = verified
+    report.count_deadlocks(stage.deadlocks)
     report.ops = archive.count("select count(*) from led.op")
     report.claims = archive.count(CLAIMS)
     report.workflows = archive.count("select count(*) from pyengine.workflows")
@@ -71,4 +72,5 @@ def _judge(campaign: Campaign, stage: Stage, report: Report) -> None:
     )
     report.sometimes = {name: archive.count(query) for name, query in SOMETIMES.items()}
     report.sometimes.update(campaign.figures)
+    report.sometimes["deadlock with a stranger"] = report.with_strangers
     report.missed = [name for name in campaign.sometimes if not report.sometimes[name]]

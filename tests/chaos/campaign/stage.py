@@ -17,6 +17,7 @@ from pyengine import schema
 from tests.chaos.campaign import wal
 from tests.chaos.campaign.archive import Archive, Drain
 from tests.chaos.campaign.clients import Clients
+from tests.chaos.campaign.deadlocks import Deadlocks
 from tests.chaos.campaign.fleet import Fleet
 from tests.chaos.campaign.journal import Journal
 from tests.chaos.campaign.node import Node
@@ -43,6 +44,7 @@ class Stage:
         self.seed = seed
         self.directory = directory
         self.journal = Journal(directory / "journal")
+        self.deadlocks = Deadlocks()
         self._campaign = campaign
         self._end = ExitStack()
 
@@ -113,6 +115,7 @@ class Stage:
         """Take over all that is to be checked; what the engine's own self-check finds."""
         self.fleet.close()
         self._drain.stop()
+        self.deadlocks.read([self.node.log])
         with admin(self.node) as session:
             self.archive.take(session)
             self.archive.take_journal(self.journal)
@@ -138,6 +141,7 @@ class Stage:
             with admin(old) as session:
                 self.archive.take(session, before=fork)
             old.kill()
+        self.deadlocks.read([old.log])
         remove(old.directory)
         self.attach_standby()
         return gap
