@@ -83,9 +83,9 @@ test-campaigns: $(INSTALLED) ## Run each chaos campaign for a few seconds (SEED=
 	$(PYTEST) -q -m campaign tests/chaos
 
 .PHONY: chaos
-chaos: $(INSTALLED) ## Prove the promises under faults: CAMPAIGN=failovers SEED=7 MINUTES=30 PACE=4 WORKERS=6
+chaos: $(INSTALLED) ## Prove the promises under faults: CAMPAIGN=failovers SEED=7 MINUTES=30 PACE=4 WORKERS=6 YEARS=10
 	@$(BIN)/python -m tests.chaos $(CAMPAIGN) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
-		$(if $(PACE),--pace $(PACE)) $(if $(WORKERS),--workers $(WORKERS))
+		$(if $(PACE),--pace $(PACE)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(YEARS),--years $(YEARS))
 
 .PHONY: control
 control: $(INSTALLED) ## See that the campaigns' checker finds the known faults of a DBOS release (from PyPI, into .bench/; a minute)

@@ -6,25 +6,28 @@ import argparse
 import random
 import sys
 
-from tests.chaos.campaign import claims
+from tests.chaos.campaign import claims, cron
 from tests.chaos.campaign.faults import CAMPAIGNS
 from tests.chaos.campaign.report import Report
 from tests.chaos.campaign.runner import run
+
+_OTHERS = (claims.NAME, cron.NAME)
 
 
 def main() -> None:
     """Print a line for each, and what is wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument(
-        "campaigns", nargs="*", choices=[[], *CAMPAIGNS, claims.NAME], metavar="CAMPAIGN"
+        "campaigns", nargs="*", choices=[[], *CAMPAIGNS, *_OTHERS], metavar="CAMPAIGN"
     )
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     parser.add_argument("--minutes", type=float, default=1.0, help="of faults, for each")
+    parser.add_argument("--years", type=int, default=10, help="of virtual time, of cron")
     parser.add_argument("--pace", type=float, default=1.0, help="faults so many times as often")
     parser.add_argument("--workers", type=int, default=None, help="worker processes")
     given = parser.parse_args()
     failed = []
-    for name in given.campaigns or [*CAMPAIGNS, claims.NAME]:
+    for name in given.campaigns or [*CAMPAIGNS, *_OTHERS]:
         report = _run(name, given)
         print(report.line(), flush=True)
         for check, rows in report.violations.items():
@@ -41,6 +44,8 @@ def _run(name: str, given: argparse.Namespace) -> Report:
     seconds = given.minutes * 60
     if name == claims.NAME:
         return claims.run(given.seed, seconds)
+    if name == cron.NAME:
+        return cron.run(given.seed, given.years)
     return run(name, given.seed, seconds, pace=given.pace, workers=given.workers)
 
 

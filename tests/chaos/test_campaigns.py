@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.chaos.campaign import workload
+from tests.chaos.campaign import cron, workload
 from tests.chaos.campaign.faults import CAMPAIGNS
 from tests.chaos.campaign.runner import run
 
@@ -26,3 +26,13 @@ def test_every_promise_holds_under(name: str) -> None:
     assert report.violations == {}
     assert report.missed == []
     assert not report.files
+
+
+@pytest.mark.slow
+@pytest.mark.chaos
+def test_each_tick_of_a_year_is_fired_once() -> None:
+    report = cron.run(seed=int(os.environ.get("SEED", "1")), years=1)
+
+    print(report.line())
+    assert report.violations == {}
+    assert report.missed == []

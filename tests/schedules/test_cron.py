@@ -162,13 +162,19 @@ fields = st.tuples(
 ).map(" ".join)
 
 
-@given(fields, st.sampled_from(ZONES), st.integers(0, 365 * 24 * 60 * 6))
+@given(
+    st.sampled_from(["", "0", "7,30", "*/25"]),
+    fields,
+    st.sampled_from(ZONES),
+    st.integers(0, 365 * 24 * 60 * 6),
+)
 @settings(max_examples=25, deadline=None)
 def test_the_ticks_are_those_that_a_look_at_the_clock_each_minute_finds(
-    expression: str, zone: str, minutes: int
+    seconds: str, expression: str, zone: str, minutes: int
 ) -> None:
+    expression = f"{seconds} {expression}".strip()
     start = utc(2010, 1, 1) + timedelta(minutes=minutes)
-    end = start + timedelta(days=20)
+    end = start + timedelta(days=2 if seconds else 20)
 
     found = [
         tick.astimezone(timezone.utc)

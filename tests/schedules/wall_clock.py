@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 NAMES = {
     name: number
     for names in (
@@ -16,7 +17,7 @@ NAMES = {
     for number, name in enumerate(names)
     if name
 }
-RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+RANGES = ((0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 
 
 def numbers(field: str, low: int, high: int) -> set[int]:
@@ -40,16 +41,18 @@ def numbers(field: str, low: int, high: int) -> set[int]:
 
 
 class Expression:
-    """Five fields."""
+    """Five fields, or six with the seconds first."""
 
     def __init__(self, text: str) -> None:
         fields = text.split()
-        self.minutes, self.hours, self.days, self.months, weekdays = (
+        fields = ["0", *fields] if len(fields) == 5 else fields
+        seconds, self.minutes, self.hours, self.days, self.months, weekdays = (
             numbers(field, *RANGES[n]) for n, field in enumerate(fields)
         )
+        self.seconds = sorted(seconds)
         self.weekdays = {day % 7 for day in weekdays}
-        self.any_day, self.any_weekday = fields[2] == "*", fields[4] == "*"
-        self.is_by_the_clock = fields[0].startswith("*") or fields[1].startswith("*")
+        self.any_day, self.any_weekday = fields[3] == "*", fields[5] == "*"
+        self.is_by_the_clock = any(field.startswith("*") for field in fields[:3])
 
     def fits_day(self, wall: datetime) -> bool:
         if wall.month not in self.months:
@@ -59,57 +62,82 @@ class Expression:
             return day and weekday
         return day or weekday
 
+    def fits_hour(self, wall: datetime) -> bool:
+        return wall.hour in self.hours and self.fits_day(wall)
+
     def fits(self, wall: datetime) -> bool:
-        return wall.minute in self.minutes and wall.hour in self.hours and self.fits_day(wall)
+        """Whether some second of this minute fits."""
+        return wall.minute in self.minutes and self.fits_hour(wall)
 
 
 def ticks(text: str, zone: str, start: datetime, end: datetime) -> Iterator[datetime]:
     """The ticks after `start` and up to `end`, in UTC.
 
-    By the clock: each minute at which the clock shows a time that fits. Otherwise each time that fits has its tick
-    at the first minute at which the clock shows it or a later time.
+    By the clock: each second at which the clock shows a time that fits. Otherwise each time that fits has its tick
+    at the first second at which the clock shows it or a later time.
     """
     expression = Expression(text)
-    shown = _shown(zone, start.replace(second=0, microsecond=0), end)
-    _, newest = next(shown)
-    for moment, wall in shown:
-        if expression.is_by_the_clock:
-            if expression.fits(wall):
-                yield moment
-        elif wall == newest + MINUTE:
-            newest = wall
-            if expression.fits(wall):
-                yield moment
-        else:
-            jumped_over = []
-            while newest < wall:
-                newest += MINUTE
-                jumped_over.append(newest)
-            if any(expression.fits(each) for each in jumped_over):
-                yield moment
+    # From a day before: the clock may show at the start what it has shown before.
+    begin = start.replace(second=0, microsecond=0) - 24 * HOUR
+    for moment, seconds in _fitting(expression, _shown(zone, begin, end)):
+        for second in seconds:
+            tick = moment + timedelta(seconds=second)
+            if start < tick <= end:
+                yield tick
 
 
-def _shown(zone: str, moment: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """Each minute with what the clock shows then; it is asked twice in an hour, more often when it is changed."""
+def _fitting(
+    expression: Expression, shown: Iterator[tuple[datetime, datetime, int]]
+) -> Iterator[tuple[datetime, list[int]]]:
+    """The minutes with ticks, and their seconds."""
+    newest: datetime | None = None
+    for start, wall, minutes in shown:
+        last = wall + (minutes - 1) * MINUTE
+        goes_on = newest is None or wall == newest + MINUTE
+        fits = expression.fits_hour(wall) or expression.fits_hour(last)
+        if minutes > 1 and not fits and (goes_on or expression.is_by_the_clock):
+            newest = last
+            continue
+        for number in range(minutes):
+            moment, time = start + number * MINUTE, wall + number * MINUTE
+            if expression.is_by_the_clock or newest is None or time == newest + MINUTE:
+                seconds = expression.seconds if expression.fits(time) else []
+            elif time > newest:
+                seconds = _after_a_jump(expression, newest + MINUTE, time)
+            else:
+                continue  # it was shown before
+            newest = time
+            if seconds:
+                yield moment, seconds
+
+
+def _after_a_jump(expression: Expression, time: datetime, shown: datetime) -> list[int]:
+    """The seconds of the first minute after a jump: the first of them has what was jumped over."""
+    seconds = set(expression.seconds if expression.fits(shown) else [])
+    while time < shown:
+        if expression.fits(time):
+            seconds.add(0)
+        time += MINUTE
+    return sorted(seconds)
+
+
+def _shown(zone: str, moment: datetime, end: datetime) -> Iterator[tuple[datetime, datetime, int]]:
+    """What the clock shows from a moment on, and for how many minutes: 60, or 1 when it is changed in these 60."""
     clock = ZoneInfo(zone)
     while moment <= end:
         wall, then = (each.astimezone(clock) for each in (moment, moment + 59 * MINUTE))
-        is_changed = wall.utcoffset() != then.utcoffset()
-        for _ in range(1 if is_changed else 60):
-            if moment > end:
-                return
-            yield moment, wall.replace(tzinfo=None, fold=0)
-            moment += MINUTE
-            wall += MINUTE
+        minutes = 60 if wall.utcoffset() == then.utcoffset() else 1
+        yield moment, wall.replace(tzinfo=None, fold=0), minutes
+        moment += minutes * MINUTE
 
 
 def changes(zone: str, start: datetime, end: datetime) -> Iterator[datetime]:
     """The hours at whose end a clock is not what it was at their beginning."""
-    clock, hour = ZoneInfo(zone), timedelta(hours=1)
+    clock = ZoneInfo(zone)
     while start < end:
-        if start.astimezone(clock).utcoffset() != (start + hour).astimezone(clock).utcoffset():
+        if start.astimezone(clock).utcoffset() != (start + HOUR).astimezone(clock).utcoffset():
             yield start
-        start += hour
+        start += HOUR
 
 
 def utc(*parts: int) -> datetime:
