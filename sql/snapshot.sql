@@ -8027,6 +8027,7 @@ CREATE TABLE pyengine.schema_migrations (
     functions_sha256 text,
     library_version text NOT NULL,
     applied_at timestamp with time zone NOT NULL,
+    is_complete boolean DEFAULT true NOT NULL,
     CONSTRAINT schema_migrations_functions_sha256_is_hex CHECK ((functions_sha256 ~ '^[0-9a-f]{64}$'::text)),
     CONSTRAINT schema_migrations_sha256_is_hex CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text)),
     CONSTRAINT schema_migrations_version_not_negative CHECK ((version >= 0))
@@ -8046,6 +8047,9 @@ COMMENT ON COLUMN pyengine.schema_migrations.functions_sha256 IS 'On the newest 
 
 
 COMMENT ON COLUMN pyengine.schema_migrations.library_version IS 'The library that applied the migration, or on the newest row that last installed the functions.';
+
+
+COMMENT ON COLUMN pyengine.schema_migrations.is_complete IS 'False while indexes of the migration are yet to be built or dropped, beside the work on their tables.';
 
 
 CREATE FUNCTION pyengine.list_migrations() RETURNS SETOF pyengine.schema_migrations

@@ -59,6 +59,14 @@ def record_migration(migration: Migration, library_version: str) -> str:
     )
 
 
+def record_incomplete(migration: Migration) -> str:
+    """Return the statement that says that a recorded migration is yet to run, for the schema ``pyengine``."""
+    return (
+        "update pyengine.schema_migrations as m set is_complete = false"
+        f" where m.version = {migration.version};\n"
+    )
+
+
 def record_functions(sources: Sources, library_version: str) -> str:
     """Return the statement that records the repeatables as installed; see `record_migration`."""
     return (

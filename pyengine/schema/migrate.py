@@ -1,5 +1,7 @@
 """Install and upgrade the engine's schema, in one transaction, from any number of processes.
 
+What only makes it quicker (indexes of tables that are in use) may follow behind that transaction.
+
 What makes concurrent launches agree is not a lock that everybody must remember to take: an upgrade
 holds a table lock on ``schema_migrations``, and two first installations collide on the name of the
 schema, whereupon the later one starts over and finds the work done. The advisory lock only spares
@@ -9,7 +11,7 @@ the server log those collisions: somebody who holds it for ever delays an instal
 import hashlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,7 @@ from psycopg.pq import TransactionStatus
 
 from pyengine._version import __version__
 from pyengine.errors import DBOSInitializationError
-from pyengine.schema import access, compose, state
+from pyengine.schema import access, compose, indexes, state
 from pyengine.schema.access import EngineRole
 from pyengine.schema.compose import Plan
 from pyengine.schema.sources import (
@@ -85,7 +87,9 @@ def migrate(
     """Bring a schema up to date, creating it if need be; a single read when it is already.
 
     On a connection without an open transaction the work is committed before this returns; otherwise
-    it becomes part of that transaction.
+    it becomes part of that transaction. Indexes of tables in use are built behind an upgrade, beside
+    the work (`pyengine.schema.indexes`): not inside a transaction or through a transaction pooler,
+    where writers wait for them.
 
     Args:
         conn: a connection as the schema's owner, or for a first installation as a role that may
@@ -106,16 +110,37 @@ def migrate(
     _check_server(conn)
     applied = state.read(conn, schema)
     plan = state.decide(applied, sources, schema=schema, library_version=__version__)
-    if not plan and application_role is None and not create_roles:
+    is_wanted = bool(plan) or application_role is not None or create_roles
+    if not is_wanted and all(row.is_complete for row in applied):
         return Report(schema, applied[-1].version)
+    # A fresh schema has no work that could go on beside the migration.
+    beside = bool(applied) and indexes.can_be_beside(conn)
+
+    def grant() -> None:
+        if create_roles:
+            access.create_roles(conn, schema)
+        if application_role is not None:
+            access.grant_role(conn, schema, application_role, engine_role)
+
+    report = _migrate(conn, sources, schema, grant, beside=beside)
+    if beside:
+        indexes.complete(conn, schema, sources.migrations)
+    return report
+
+
+def _migrate(
+    conn: psycopg.Connection[Any],
+    sources: Sources,
+    schema: str,
+    grant: Callable[[], None],
+    *,
+    beside: bool,
+) -> Report:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with _transaction(conn):
-                report = _migrate_once(conn, sources, schema)
-                if create_roles:
-                    access.create_roles(conn, schema)
-                if application_role is not None:
-                    access.grant_role(conn, schema, application_role, engine_role)
+                report = _migrate_once(conn, sources, schema, beside=beside)
+                grant()
             return report
         except _COLLISIONS as exc:
             if attempt == ATTEMPTS:
@@ -167,7 +192,9 @@ def pending(
     return state.decide(applied, load(root), schema=schema, library_version=__version__)
 
 
-def _migrate_once(conn: psycopg.Connection[Any], sources: Sources, schema: str) -> Report:
+def _migrate_once(
+    conn: psycopg.Connection[Any], sources: Sources, schema: str, *, beside: bool
+) -> Report:
     conn.execute(compose.SETTINGS)
     _lock(conn, schema)
     _set_lock_timeout(conn, TABLE_LOCK_SECONDS)
@@ -175,7 +202,7 @@ def _migrate_once(conn: psycopg.Connection[Any], sources: Sources, schema: str) 
     plan = state.decide(applied, sources, schema=schema, library_version=__version__)
     if plan:
         _refuse_extension(conn, schema)
-    _apply(conn, plan, sources, schema)
+    _apply(conn, plan, sources, schema, beside=beside and bool(applied))
     before = applied[-1].version if applied else -1
     return Report(
         schema,
@@ -232,10 +259,16 @@ def _courtesy_key(schema: str) -> int:
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
-def _apply(conn: psycopg.Connection[Any], plan: Plan, sources: Sources, schema: str) -> None:
+def _apply(
+    conn: psycopg.Connection[Any], plan: Plan, sources: Sources, schema: str, *, beside: bool
+) -> None:
     for migration in plan.migrations:
-        _run(conn, migration.path, migration.sql, schema)
+        is_later = beside and migration.concurrent
+        if not is_later:
+            _run(conn, migration.path, migration.sql, schema)
         _run(conn, migration.path, _record(migration), schema)
+        if is_later:
+            _run(conn, migration.path, compose.record_incomplete(migration), schema)
     for source in plan.repeatables:
         _run(conn, source.path, source.sql, schema)
     if plan:

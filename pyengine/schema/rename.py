@@ -31,7 +31,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
-_BLANK = frozenset({"space", "line_comment", "block_comment"})
+BLANK = frozenset({"space", "line_comment", "block_comment"})
 
 
 def rename_schema(sql_text: str, schema: str) -> str:
@@ -64,26 +64,26 @@ def quote_name(name: str) -> str:
 
 
 def _rename(text: str, replacement: str) -> str:
-    tokens = list(_tokens(text))
-    meaningful = [i for i, (kind, _) in enumerate(tokens) if kind not in _BLANK]
-    written = [lexeme for _, lexeme in tokens]
+    found = list(tokens(text))
+    meaningful = [i for i, (kind, _) in enumerate(found) if kind not in BLANK]
+    written = [lexeme for _, lexeme in found]
     for position, i in enumerate(meaningful):
-        kind, lexeme = tokens[i]
+        kind, lexeme = found[i]
         if kind == "body":
             delimiter = lexeme[: lexeme.index("$", 1) + 1]
             body = lexeme[len(delimiter) :].removesuffix(delimiter)
             closing = lexeme[len(delimiter) + len(body) :]
             written[i] = delimiter + _rename(body, replacement) + closing
         elif _is_source_schema(kind, lexeme):
-            before = tokens[meaningful[position - 1]] if position else ("", "")
-            after = tokens[meaningful[position + 1]] if position + 1 < len(meaningful) else ("", "")
+            before = found[meaningful[position - 1]] if position else ("", "")
+            after = found[meaningful[position + 1]] if position + 1 < len(meaningful) else ("", "")
             if before[1] != "." and (after[1] == "." or _is_word(before, "schema")):
                 written[i] = replacement
     return "".join(written)
 
 
-def _tokens(text: str) -> Iterator[tuple[str, str]]:
-    """Yield (kind, text) for each token; a dollar-quoted body is one token of kind ``body``."""
+def tokens(text: str) -> Iterator[tuple[str, str]]:
+    """Yield (kind, text) for each token of SQL; a dollar-quoted body is one token of kind ``body``."""
     position = 0
     while match := _TOKEN.match(text, position):
         kind, end = match.lastgroup or "", match.end()

@@ -33,6 +33,7 @@ __all__ = [
 MAX_NAME_BYTES = 63
 _MIGRATION_FILE = re.compile(r"(?P<version>\d{4})_(?P<noun>[a-z][a-z0-9_]*)\.sql")
 _RELEASE = re.compile(r"# (?P<version>\d+(\.\d+)+\S*)")
+_CONCURRENTLY = re.compile(r"^-- pyengine: concurrently\s*$", re.MULTILINE)
 _BREAKING = re.compile(r"^-- pyengine: breaking\s*$", re.MULTILINE)
 
 
@@ -45,6 +46,7 @@ class Migration:
     sql: str
     sha256: str
     breaking: bool
+    concurrent: bool = False
 
     @property
     def path(self) -> str:
@@ -196,6 +198,7 @@ def _read_migration(file: Path) -> Migration:
         sql=sql,
         sha256=hashlib.sha256(sql.encode()).hexdigest(),
         breaking=_BREAKING.search(sql) is not None,
+        concurrent=_CONCURRENTLY.search(sql) is not None,
     )
 
 

@@ -16,7 +16,9 @@ from pyengine.schema.sources import Sources
 
 logger = logging.getLogger("pyengine.schema")
 
-_COLUMNS = "m.version, m.name, m.sha256, m.breaking, m.functions_sha256, m.library_version"
+_COLUMNS = (
+    "m.version, m.name, m.sha256, m.breaking, m.functions_sha256, m.library_version, m.is_complete"
+)
 _BY_FUNCTION = sql.SQL(f"select {_COLUMNS} from {{}}.list_migrations() as m order by m.version")
 _BY_TABLE = sql.SQL(f"select {_COLUMNS} from {{}}.schema_migrations as m order by m.version")
 
@@ -31,6 +33,7 @@ class Applied:
     breaking: bool
     functions_sha256: str | None
     library_version: str
+    is_complete: bool = True
 
 
 def read(conn: psycopg.Connection[Any], schema: str) -> tuple[Applied, ...]:

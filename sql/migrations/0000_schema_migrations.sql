@@ -8,6 +8,7 @@ create table pyengine.schema_migrations (
     functions_sha256 text,
     library_version text not null,
     applied_at timestamptz not null,
+    is_complete boolean not null default true,
     constraint schema_migrations_pkey primary key (version),
     constraint schema_migrations_version_not_negative check (version >= 0),
     constraint schema_migrations_sha256_is_hex check (sha256 ~ '^[0-9a-f]{64}$'),
@@ -24,3 +25,5 @@ comment on column pyengine.schema_migrations.functions_sha256 is
     'On the newest row: hash of the functions, views and grants installed on top of it.';
 comment on column pyengine.schema_migrations.library_version is
     'The library that applied the migration, or on the newest row that last installed the functions.';
+comment on column pyengine.schema_migrations.is_complete is
+    'False while indexes of the migration are yet to be built or dropped, beside the work on their tables.';

@@ -49,7 +49,8 @@ create table pyengine.workflows (
     output json,
     error json,
 
-    constraint workflows_pkey primary key (workflow_id),
+    -- With the age: workflows whose ids begin alike are listed by age, which is read where their ids are.
+    constraint workflows_pkey primary key (workflow_id) include (created_at),
     constraint workflows_status_valid check (status in (
         'ENQUEUED', 'DELAYED', 'PENDING',
         'SUCCESS', 'ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'
@@ -70,7 +71,10 @@ create table pyengine.workflows (
     constraint workflows_priority_not_negative check (priority >= 0),
     constraint workflows_key_has_queue check (partition_key is null or queue_name is not null),
     constraint workflows_serial_has_key check (not is_serial or partition_key is not null)
-) with (fillfactor = 75);
+)
+-- Updates find room on their page: then they neither lock the old version for the log first, nor log the columns before
+-- and behind those that change.
+with (fillfactor = 50);
 
 comment on table pyengine.workflows is 'One row per workflow: identity, state, ownership, queue position, times, payloads.';
 comment on column pyengine.workflows.status is 'ENQUEUED and DELAYED wait to be claimed, PENDING is owned by an executor, the others are terminal.';

@@ -34,3 +34,12 @@ drop function if exists pyengine.list_workflows(
     text[], text[], text[], text, text[], text[], text[], boolean, timestamptz, timestamptz, timestamptz, timestamptz,
     timestamptz, timestamptz, text[], text[], boolean, text[], boolean, boolean, text[], text[], jsonb, boolean, int, int
 );
+
+create type pyengine.ended_kinds as (
+    grouped_by text,
+    hashes bigint[],
+    first_at timestamptz[],
+    is_every boolean,
+    is_all boolean
+);
+comment on type pyengine.ended_kinds is 'Kinds of ended workflows that conditions hold for, in the order of their first one by age; whether these are every kind, and whether no other condition is left.';

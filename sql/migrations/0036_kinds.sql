@@ -1,13 +1,10 @@
+-- pyengine: concurrently
 -- What lists need, once more: any single filter finds its newest 100 among a million without reading them all, also when
 -- what it looks for is many and all of it old, or too few and too scattered for a walk by age.
 --
 -- Workflows that ended come in few kinds: so many functions and queues, so many executors and versions. An index that
 -- begins with the hash of a kind is read kind by kind, in order of age in each, so one entry serves the filters of
 -- all of its columns. It is written once, at the end of a workflow (66 bytes), not with each of its versions.
-
--- Updates find room on their page more often: then they neither lock the old version for the log first, nor log the
--- columns before and behind those that change.
-alter table pyengine.workflows set (fillfactor = 50);
 
 -- For: what has not ended, and what has, by age. Together they cost what one index on all workflows did.
 drop index pyengine.workflows_created_idx;
@@ -30,10 +27,6 @@ create index workflows_ended_origin_idx on pyengine.workflows (
 create index workflows_ended_attributes_idx on pyengine.workflows (jsonb_hash_extended(attributes, 0), created_at)
     where finished_at is not null and attributes is not null;
 
--- For: workflows whose ids begin alike, by age: their ages are read where their ids are.
-alter table pyengine.workflows drop constraint workflows_pkey,
-    add constraint workflows_pkey primary key (workflow_id) include (created_at);
-
 -- For: the forks of a workflow, by age.
 drop index pyengine.workflows_forked_from_idx;
 create index workflows_forked_from_idx on pyengine.workflows (forked_from, created_at) where forked_from is not null;
@@ -50,12 +43,3 @@ create index workflows_names_idx on pyengine.workflows using brin (
     application_version text_bloom_ops (n_distinct_per_range = 64, false_positive_rate = 0.02),
     application_name text_bloom_ops (n_distinct_per_range = 16, false_positive_rate = 0.02)
 ) with (pages_per_range = 8, autosummarize = on) where finished_at is null;
-
-create type pyengine.ended_kinds as (
-    grouped_by text,
-    hashes bigint[],
-    first_at timestamptz[],
-    is_every boolean,
-    is_all boolean
-);
-comment on type pyengine.ended_kinds is 'Kinds of ended workflows that conditions hold for, in the order of their first one by age; whether these are every kind, and whether no other condition is left.';

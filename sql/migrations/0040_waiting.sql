@@ -1,3 +1,4 @@
+-- pyengine: concurrently
 -- A claim enters a workflow into the index of what runs, and its end into those of what has ended: no need that it stays in
 -- that of what waits. This saves 75 bytes of each claim.
 

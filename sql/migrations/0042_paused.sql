@@ -1,3 +1,4 @@
+-- pyengine: concurrently
 -- What was started since some time is searched for among what waits as well: there few have been started, so they get an
 -- index of their own. A workflow is in one of the two, so it costs nothing.
 

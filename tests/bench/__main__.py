@@ -5,7 +5,8 @@ disk as in production, each run in a fresh database; the rounds of the subjects 
 calling a bare function) are taken in every round, so that a noisy machine shows in all of them alike.
 
 Environment: WORKLOAD (keys, `curves` or `all`; by default every comparison), SUBJECT (names; all), ROUNDS (3),
-PYENGINE_BENCH_ROWS (size of backlogs and histories, 1000000), PYENGINE_PG_BINDIR (the server), OUTPUT (.bench/results).
+PYENGINE_BENCH_ROWS (size of backlogs and histories, 1000000), MINUTES (of horizon, 5), PYENGINE_PG_BINDIR (the server),
+OUTPUT (.bench/results).
 """
 
 from __future__ import annotations
@@ -25,7 +26,19 @@ import psycopg
 
 from pyengine import schema
 from pyengine.embedded.binaries import select
-from tests.bench import curves, limits, listing, machine, pictures, queues, report, streams, waits
+from tests.bench import (
+    curves,
+    horizon,
+    limits,
+    listing,
+    machine,
+    pictures,
+    queues,
+    report,
+    streams,
+    upgrades,
+    waits,
+)
 from tests.bench.arena import Arena, RunFailedError
 from tests.bench.comparisons import COMPARISONS, CURVES, Comparison
 from tests.bench.figures import Bench, Figure
@@ -35,9 +48,11 @@ from tests.fix_server import PrivateServer, server_directory
 ROOT = Path(__file__).parents[2]
 # Workloads of pyengine alone: how it behaves as things grow.
 GROWTH: Mapping[str, Callable[[Bench], Iterator[Figure]]] = {
+    **horizon.WORKLOADS,
     **listing.WORKLOADS,
     **queues.WORKLOADS,
     **streams.WORKLOADS,
+    **upgrades.WORKLOADS,
     **waits.WORKLOADS,
 }
 _SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "8GB", "max_connections": 200}
@@ -130,6 +145,7 @@ def _grow(
             )
         )
         curves.draw_claims(figures, output)
+        curves.draw_horizon(figures, output)
 
 
 def _write(

@@ -12,6 +12,7 @@ from tests.bench.report import Row
 from tests.bench.subjects import SUBJECTS
 
 _CLAIM = re.compile(r"history ([\d,]+), backlog ([\d,]+), batch (\d+)")
+_MINUTE = re.compile(r"(before|minute (\d+)), (claim.*: p\d+)")
 STEPS_OF_A_WORKFLOW = 5
 
 
@@ -46,3 +47,15 @@ def draw_claims(figures: Mapping[str, Sequence[Figure]], folder: Path) -> None:
             lines.setdefault(label, []).append((backlog, figure.value))
     if lines:
         draw_curves("backlog", "A claim", "workflows that wait", "ms", lines, folder)
+
+
+def draw_horizon(figures: Mapping[str, Sequence[Figure]], folder: Path) -> None:
+    """The cost of a claim for each minute that another transaction is open; at 0 before it."""
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for figure in figures.get("horizon", ()):
+        found = _MINUTE.fullmatch(figure.case)
+        if found is not None:
+            lines.setdefault(found[3], []).append((float(found[2] or 0), figure.value))
+    if lines:
+        title, x_label = "A claim beside a transaction that stays open", "minutes"
+        draw_curves("horizon", title, x_label, "ms", lines, folder, is_logarithmic=False)

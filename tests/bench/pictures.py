@@ -9,7 +9,9 @@ from typing import Any
 from tests.bench.report import Row, number
 from tests.bench.subjects import SUBJECTS
 
-COLOURS = ("#1b6ca8", "#9aa5b1", "#c2a878", "#8fb39b", "#b58db6")
+COLOURS = (
+    "#1b6ca8", "#9aa5b1", "#c2a878", "#8fb39b", "#b58db6", "#d98880", "#5d6d7e", "#76a5af",
+)  # fmt: skip
 
 
 def draw_rows(rows: Sequence[Row], folder: Path) -> list[Path]:
@@ -48,8 +50,10 @@ def draw_curves(
     y_label: str,
     curves: Mapping[str, Sequence[tuple[float, float]]],
     folder: Path,
+    *,
+    is_logarithmic: bool = True,
 ) -> list[Path]:
-    """Lines over a logarithmic x axis, such as throughput against concurrency."""
+    """Lines, such as throughput against concurrency."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
@@ -58,7 +62,7 @@ def draw_curves(
         axes.plot(
             [x for x, _ in points], [y for _, y in points], marker="o", label=label, color=colour
         )
-    axes.set_xscale("log")
+    axes.set_xscale("log" if is_logarithmic else "linear")
     axes.set_ylim(bottom=0)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)

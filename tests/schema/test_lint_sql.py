@@ -163,6 +163,15 @@ BAD_MIGRATIONS = [
     ),
     ("create table public.t (id int);", "names t without the schema"),
     ("create index concurrently t_idx on pyengine.schema_migrations (name);", "concurrently"),
+    (
+        "-- pyengine: concurrently\ncreate table pyengine.t (id int);",
+        "holds a CreateStmt, but says `-- pyengine: concurrently`",
+    ),
+    (
+        "-- pyengine: concurrently\ncreate unique index t_idx on pyengine.schema_migrations (name);",
+        "makes a unique index concurrently",
+    ),
+    ("-- pyengine: concurrently\ndrop index pyengine.a, pyengine.b;", "has no concurrent form"),
     ("commit;", "controls the transaction"),
     ("create extension hstore;", "needs an extension"),
     ("set search_path = x;", "changes a setting"),

@@ -16,8 +16,9 @@ from pglast.enums import FunctionParameterMode, ObjectType
 from pglast.parser import ParseError
 from pglast.visitors import Visitor
 
-from pyengine.schema.rename import SOURCE_SCHEMA, _tokens, rename_schema
-from pyengine.schema.sources import load, sql_root
+from pyengine.schema import indexes
+from pyengine.schema.rename import SOURCE_SCHEMA, rename_schema, tokens
+from pyengine.schema.sources import Migration, load, sql_root
 
 SEARCH_PATH = ["pg_catalog", "pg_temp"]
 REPEATABLE_STATEMENTS = (
@@ -55,6 +56,11 @@ CLOCKS = frozenset(
     }
 )
 GRANTS_FILE = "grants.sql"
+CONCURRENTLY = "-- pyengine: concurrently"
+INDEX = ObjectType.OBJECT_INDEX
+# Migrations up to here build indexes of earlier tables inside the upgrade. They came before the first release: every
+# schema got them while it was empty.
+LAST_WITH_WAITING_WRITERS = 27
 # SQL that a function may run: a text, or one into which format() quotes names and values.
 _LITERAL = re.compile(r"'[^']*'")
 _FORMATTED = re.compile(r"format\('([^'%]|%[IL])*'(,|\))")
@@ -85,6 +91,7 @@ def problems(root: Path) -> list[str]:
     found: list[str] = []
     for migration in sources.migrations:
         found += _told(migration.path, _migration_problems(migration.sql))
+        found += _told(migration.path, _index_problems(migration))
         found += _told(migration.path, _clock_problems(migration.path, migration.sql))
     names: Counter[str] = Counter()
     for source in sources.repeatables:
@@ -121,6 +128,30 @@ def _migration_problems(text: str) -> Iterator[str]:
         relations = _Relations()
         relations(raw)
         yield from relations.complaints
+
+
+def _index_problems(migration: Migration) -> Iterator[str]:
+    """What keeps an index from being built beside the work on its table, or is not built so."""
+    made: set[str] = set()
+    for raw in parse_sql(migration.sql):
+        statement: Any = raw.stmt
+        relation: Any = getattr(statement, "relation", None)
+        if isinstance(statement, ast.CreateStmt):
+            made.add(relation.relname)
+        is_create = isinstance(statement, ast.IndexStmt)
+        is_drop = isinstance(statement, ast.DropStmt) and statement.removeType == INDEX
+        is_of_earlier_table = is_drop or (is_create and relation.relname not in made)
+        if not migration.concurrent:
+            if is_of_earlier_table and migration.version > LAST_WITH_WAITING_WRITERS:
+                yield f"changes the indexes of a table in use: that is for a migration with `{CONCURRENTLY}`"
+        elif not is_create and not is_drop:
+            yield f"holds a {type(statement).__name__}, but says `{CONCURRENTLY}`, which is for indexes"
+        elif is_create and statement.unique:
+            yield "makes a unique index concurrently, which functions could not rely on"
+    if migration.concurrent:
+        for text in indexes.statements(migration.sql):
+            if indexes.concurrently(text) is None:
+                yield f"has no concurrent form of {text!r}: `create index name on` or `drop index name`"
 
 
 class _Relations(Visitor):  # type: ignore[misc, unused-ignore]
@@ -235,7 +266,7 @@ def _is_on(option: Any) -> bool:
 
 
 def _is_dollar_quoted(text: str) -> bool:
-    return any(kind == "body" for kind, _ in _tokens(text))
+    return any(kind == "body" for kind, _ in tokens(text))
 
 
 def _body_problems(path: str, text: str) -> Iterator[str]:
@@ -293,7 +324,7 @@ def _clock_problems(path: str, text: str) -> Iterator[str]:
 
 def _clocks(text: str) -> Iterator[str]:
     words: list[str] = []
-    for kind, lexeme in _tokens(text):
+    for kind, lexeme in tokens(text):
         if kind == "body":
             delimiter = lexeme[: lexeme.index("$", 1) + 1]
             yield from _clocks(lexeme.removeprefix(delimiter).removesuffix(delimiter))
