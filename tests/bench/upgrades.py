@@ -46,23 +46,42 @@ from generate_series(1, %s) i cross join lateral (select i %% 10 = 0 as is_open)
 
 
 def measure_upgrades(bench: Bench) -> Iterator[Figure]:
-    """Each migration since `FIRST`, one at a time; then all of today's functions."""
-    rows = min(bench.rows, 1_000_000)
-    bench.session.execute(f"drop database if exists {DATABASE} with (force)".encode())
-    bench.session.execute(f"create database {DATABASE}".encode())
-    url = make_conninfo(bench.url, dbname=DATABASE)
-    with psycopg.connect(url, autocommit=True) as session, _traffic(url, session, rows) as take:
+    """Each migration since `FIRST`, one at a time, then all of today's functions; and everything in one go."""
+    worst = 0.0
+    with _old_engine(bench) as (session, take):
         time.sleep(CALM_SECONDS)
         yield from _figures("nothing", CALM_SECONDS, take())
-        worst = 0.0
         for migration in load().migrations[FIRST + 1 :]:
             with _sources(migration.version) as root:
                 taken, longest = _migrate(session, root, take)
             worst = max(worst, *longest.values())
             yield from _figures(migration.name, taken, longest)
         taken, longest = _migrate(session, None, take)
+        worst = max(worst, *longest.values())
         yield from _figures("functions, views and grants", taken, longest)
-        yield Figure("the longest call", max(worst, *longest.values()) * 1000, "ms")
+    with _old_engine(bench) as (session, take):
+        taken, longest = _migrate(session, None, take)
+        worst = max(worst, *longest.values())
+        yield from _figures("everything in one go", taken, longest)
+    yield Figure("the longest call", worst * 1000, "ms")
+
+
+@contextmanager
+def _old_engine(
+    bench: Bench,
+) -> Iterator[tuple[psycopg.Connection[Any], Callable[[], dict[str, float]]]]:
+    """An engine as it was at `FIRST`, filled and at work; and what tells its longest calls since it was last asked."""
+    bench.session.execute(f"drop database if exists {DATABASE} with (force)".encode())
+    bench.session.execute(f"create database {DATABASE}".encode())
+    url = make_conninfo(bench.url, dbname=DATABASE)
+    with psycopg.connect(url, autocommit=True) as session:
+        with _sources(FIRST) as root:
+            schema.migrate(session, root=root)
+        queue(session, QUEUE)
+        session.execute(_FILL, [bench.rows])
+        session.execute("vacuum analyze")
+        with _traffic(url) as take:
+            yield session, take
 
 
 def _migrate(
@@ -105,15 +124,8 @@ def _sources(version: int) -> Iterator[Path]:
 
 
 @contextmanager
-def _traffic(
-    url: str, session: psycopg.Connection[Any], rows: int
-) -> Iterator[Callable[[], dict[str, float]]]:
-    """An old engine with a load on it; as a function that tells the longest calls since it was last asked."""
-    with _sources(FIRST) as root:
-        schema.migrate(session, root=root)
-    queue(session, QUEUE)
-    session.execute(_FILL, [rows])
-    session.execute("vacuum analyze")
+def _traffic(url: str) -> Iterator[Callable[[], dict[str, float]]]:
+    """A process that calls the engine; as a function that tells its longest calls since it was last asked."""
     command = [sys.executable, "-m", "tests.bench.traffic", url]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
