@@ -18,6 +18,7 @@ import psycopg
 from pyengine.database import calls
 from pyengine.database.calls import Write
 from pyengine.database.rows import ClaimedWorkflow
+from pyengine.errors import DBOSException
 from pyengine.runs import WorkflowRun
 from pyengine.runtime.dispatcher import Dispatcher
 from pyengine.runtime.drivers import Drivers
@@ -270,7 +271,7 @@ class Engine:
         try:
             with self._sessions.use() as session:
                 session.execute("select pg_notify($1, '')", [channel.encode()])
-        except psycopg.OperationalError as error:  # the first real notification proves it as well
+        except (psycopg.OperationalError, DBOSException) as error:  # unreachable, or closed meanwhile
             _logger.info("listening could not be tried: %s", type(error).__name__)
             return False
         return True

@@ -17,7 +17,7 @@ from pyengine.runtime.retries import Retries
 _REFUSED_PAUSE_SECONDS = 5.0
 _PROOF_PAUSE_SECONDS = 0.05
 
-Hearing = Literal["works", "deaf", "unreachable"]
+Hearing = Literal["works", "deaf", "unreachable", "stopped"]
 
 
 class Listener:
@@ -63,24 +63,27 @@ class Listener:
         Returns:
             `works`, or `deaf` if a session listened all the time and nothing arrived, or `unreachable` if within ten
             times the timeout there was no session that lasted so long: it may have been lost, which says nothing
-            about the next one.
+            about the next one. `stopped` if it was stopped before that was known.
         """
         self._thread.start()
         deadline = time.monotonic() + 10 * timeout
         while self._listening.wait(max(deadline - time.monotonic(), 0)):
+            if self._stopping.is_set():
+                return "stopped"
             tried = self._session_count
             is_sent = prove(self._channel)
             if self._proved.wait(timeout if is_sent else _PROOF_PAUSE_SECONDS):
                 return "works"
             if is_sent and self._listening.is_set() and self._session_count == tried:
-                return "deaf"
+                return "stopped" if self._stopping.is_set() else "deaf"
             if time.monotonic() > deadline:
                 break
-        return "unreachable"
+        return "stopped" if self._stopping.is_set() else "unreachable"
 
     def stop(self) -> None:
-        """End the session and the thread."""
+        """End the session and the thread; whoever waits for it to listen goes on."""
         self._stopping.set()
+        self._listening.set()
         self._wake_in.send(b"x")
         if self._thread.ident is not None:
             self._thread.join(10)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
 import pytest
 
-from pyengine import DBOS
+from pyengine import DBOS, DBOSClient
+from pyengine.errors import DBOSException
 from pyengine.runtime.listener import Listener
 
 Connection = psycopg.Connection[Any]
@@ -106,3 +108,49 @@ def test_a_launch_without_a_connection_to_listen_on_says_so(
     assert "the connection that listens can't be made" in caplog.text
     assert "LISTEN does not work" not in caplog.text
     assert DBOS.list_workflows() == []
+
+
+def test_one_that_is_stopped_while_it_is_tried_is_not_called_deaf(engine_url: str) -> None:
+    listener = Listener(engine_url, "test", notified=lambda _: None, connected=lambda: None)
+
+    def prove(_: str) -> bool:
+        listener.stop()
+        return True
+
+    assert listener.start(prove, timeout=0.05) == "stopped"
+
+
+def test_a_client_that_is_closed_before_it_listens_ends_in_silence(
+    engine_url: str,
+    sql: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    began, ended = threading.Event(), threading.Event()
+    start = Listener.start
+
+    def start_late(listener: Listener, prove: Callable[[str], bool]) -> Any:
+        def prove_late(channel: str) -> bool:
+            began.set()
+            listener._stopping.wait(10)
+            return prove(channel)
+
+        hearing = start(listener, prove_late)
+        ended.set()
+        return hearing
+
+    monkeypatch.setattr(Listener, "start", start_late)
+    client = DBOSClient(system_database_url=engine_url)
+    waiter = threading.Thread(target=wait_in_vain, args=[client])
+    waiter.start()
+    assert began.wait(10)
+    client.close()
+    waiter.join(10)
+
+    assert ended.wait(10)
+    assert caplog.messages == []
+
+
+def wait_in_vain(client: DBOSClient) -> None:
+    with pytest.raises(DBOSException, match="was destroyed"):
+        client.retrieve_workflow("nowhere").get_result()
