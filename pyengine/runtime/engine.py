@@ -271,7 +271,10 @@ class Engine:
         try:
             with self._sessions.use() as session:
                 session.execute("select pg_notify($1, '')", [channel.encode()])
-        except (psycopg.OperationalError, DBOSException) as error:  # unreachable, or closed meanwhile
+        except (
+            psycopg.OperationalError,
+            DBOSException,
+        ) as error:  # unreachable, or closed meanwhile
             _logger.info("listening could not be tried: %s", type(error).__name__)
             return False
         return True
