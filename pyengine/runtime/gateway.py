@@ -348,6 +348,8 @@ class LoopLane:
         self._free = width
         self._batch = batch
         self._pending: deque[_Promise] = deque()
+        self._is_crowded = False  # the last batch was more than one write
+        self._is_due = False
 
     async def submit(self, item: Call[Any] | Write) -> Any:
         """Perform a call or write and wait for it. A cancelled waiter does not undo what was sent."""
@@ -358,9 +360,20 @@ class LoopLane:
         return await promise.future
 
     def _send_next(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Send what waits: at once, or after a batch of several when their tasks had time to bring the next write."""
+        if not self._is_crowded:
+            self._send_waiting(loop)
+        elif not self._is_due:
+            self._is_due = True
+            loop.call_soon(self._send_waiting, loop)
+
+    def _send_waiting(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._is_due = False
         while self._free and self._pending:
+            batch = take_batch(self._pending, [], self._batch)
             self._free -= 1
-            self._send(loop, take_batch(self._pending, [], self._batch), self._gateway.retries())
+            self._is_crowded = len(batch) > 1
+            self._send(loop, batch, self._gateway.retries())
 
     def _send(
         self, loop: asyncio.AbstractEventLoop, promises: Sequence[_Promise], retries: Retries

@@ -166,8 +166,6 @@ CONTRADICTIONS = {
     "an unknown status": "update pyengine.workflows set status = 'RUNNING'",
     "an end without its time": "update pyengine.workflows set status = 'SUCCESS'",
     "a time of the end without an end": "update pyengine.workflows set finished_at = created_at",
-    "a delay without its end": "update pyengine.workflows set status = 'DELAYED'",
-    "an owner of what nobody runs": "update pyengine.workflows set lease_token = gen_random_uuid()",
 }
 
 

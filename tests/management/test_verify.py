@@ -163,6 +163,13 @@ def stream_after_its_end(sql: Session) -> None:
     )
 
 
+def contradiction(**columns: object) -> Callable[[Session], None]:
+    def store(sql: Session) -> None:
+        insert(sql, "w", **{"status": "ENQUEUED", **columns})
+
+    return store
+
+
 def part_of(statement: str) -> Callable[[Session], None]:
     def store(sql: Session) -> None:
         sql.execute(statement.encode())
@@ -186,6 +193,17 @@ BROKEN: dict[str, tuple[Callable[[Session], None], list[tuple[str, str | None]]]
     "a late step": (step_after_the_end, [("nothing happens after the end", "w")]),
     "a gap": (stream_with_a_gap, [("streams have no gaps", "w")]),
     "a value after the end": (stream_after_its_end, [("streams have no gaps", "w")]),
+    "a lease of what nobody runs": (
+        contradiction(lease_token="7d0f6f0e-2d0c-4c0b-9a8e-1f5b7c3a2e10"), [("only what runs has a lease", "w")]
+    ),
+    "a lease without an owner": (
+        contradiction(status="PENDING", lease_token="7d0f6f0e-2d0c-4c0b-9a8e-1f5b7c3a2e10"),
+        [("a lease has an owner", "w"), ("who hibernates waits for something", "w")],
+    ),
+    "a delay without its end": (contradiction(status="DELAYED"), [("a delay has an end", "w")]),
+    "a key without a queue": (contradiction(partition_key="k"), [("keys are keys of queues", "w")]),
+    "one at a time of nothing": (contradiction(is_serial=True), [("what is serial has a key", "w")]),
+    "a negative number": (contradiction(priority=-1), [("numbers are not negative", "w")]),
     "a step of nobody": (
         part_of("insert into pyengine.steps values ('x', 1, 's', 1, null, now(), now(), 'json')"),
         [("retention is whole", "x")],

@@ -70,6 +70,18 @@ def test_an_async_workflow_of_n_steps_takes_n_plus_two_round_trips(dbos: type[DB
     assert round_trips() - before == 5 + 2
 
 
+def test_async_workflows_side_by_side_share_their_round_trips(dbos: type[DBOS]) -> None:
+    async def run() -> list[int]:
+        return await asyncio.gather(*(sums_async(5) for _ in range(16)))
+
+    before = round_trips()
+
+    assert asyncio.run(run()) == [10] * 16
+
+    # The first to start does not wait for the others; from then on they go together.
+    assert round_trips() - before <= 1 + 5 + 2
+
+
 def test_a_replay_is_one_call_before_new_work(dbos: type[DBOS]) -> None:
     handle = DBOS.start_workflow(sums_then_waits, 5)
     assert waiting.wait(30)

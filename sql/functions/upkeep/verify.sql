@@ -14,6 +14,7 @@ begin
     return query select v.* from pyengine._verify_owners(case when not verify.deep then 20000 end) v;
     return query select v.* from pyengine._verify_limits() v;
     return query select v.* from pyengine._verify_ends(v_pages) v;
+    return query select v.* from pyengine._verify_rows(v_pages) v;
     return query select v.* from pyengine._verify_parts(v_pages) v;
 end
 $$;

@@ -12,11 +12,16 @@ declare
     v_now timestamptz := pyengine.now();
     v_is_leased boolean := (_start_alone.request).lease_token is not null;
     v_start pyengine.start_request := _start_alone.request;
+    v_roles text[];
 begin
     if v_start.queue_name is not null and exists (
         select from pyengine.queues q where q.queue_name = v_start.queue_name and q.max_depth is not null
     ) then
         return false;
+    end if;
+    -- As a part of the insert it would cost every start, not only those with roles.
+    if v_start.authenticated_roles is not null then
+        v_roles := array(select json_array_elements_text(v_start.authenticated_roles));
     end if;
     insert into pyengine.workflows (
         workflow_id, status, name, class_name, config_name,
@@ -35,10 +40,7 @@ begin
         v_start.lease_token, v_start.start_token, v_is_leased::int, v_start.max_attempts,
         v_start.queue_name, coalesce(v_start.priority, 0), v_start.partition_key, coalesce(v_start.is_serial, false),
         v_start.deduplication_id,
-        v_start.authenticated_user, v_start.assumed_role,
-        case when v_start.authenticated_roles is not null
-            then array(select json_array_elements_text(v_start.authenticated_roles)) end,
-        v_start.attributes,
+        v_start.authenticated_user, v_start.assumed_role, v_roles, v_start.attributes,
         case when v_start.timeout_ms > 0 then make_interval(secs => v_start.timeout_ms / 1000.0) end,
         case when v_start.deadline_epoch_ms is not null then to_timestamp(v_start.deadline_epoch_ms / 1000.0)
             when v_start.timeout_ms > 0 and v_is_leased
