@@ -2132,15 +2132,11 @@ CREATE TABLE pyengine.workflows (
     request_token uuid,
     base_step_id integer DEFAULT 0 NOT NULL,
     rewound_steps integer[],
-    CONSTRAINT workflows_attempts_counted CHECK ((attempt_count >= 0)),
-    CONSTRAINT workflows_delayed_has_time CHECK (((status <> 'DELAYED'::text) OR (delayed_until IS NOT NULL))),
-    CONSTRAINT workflows_finished_has_finished_at CHECK (((finished_at IS NOT NULL) = (status = ANY (ARRAY['SUCCESS'::text, 'ERROR'::text, 'CANCELLED'::text, 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'::text])))),
-    CONSTRAINT workflows_key_has_queue CHECK (((partition_key IS NULL) OR (queue_name IS NOT NULL))),
-    CONSTRAINT workflows_leased_has_executor CHECK (((status <> 'PENDING'::text) OR ((lease_token IS NULL) = (executor_id IS NULL)))),
-    CONSTRAINT workflows_only_pending_is_leased CHECK (((lease_token IS NULL) OR (status = 'PENDING'::text))),
-    CONSTRAINT workflows_priority_not_negative CHECK ((priority >= 0)),
-    CONSTRAINT workflows_serial_has_key CHECK (((NOT is_serial) OR (partition_key IS NOT NULL))),
-    CONSTRAINT workflows_status_valid CHECK ((status = ANY (ARRAY['ENQUEUED'::text, 'DELAYED'::text, 'PENDING'::text, 'SUCCESS'::text, 'ERROR'::text, 'CANCELLED'::text, 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'::text])))
+    CONSTRAINT workflows_status_valid CHECK (
+CASE
+    WHEN (finished_at IS NULL) THEN (status = ANY (ARRAY['ENQUEUED'::text, 'DELAYED'::text, 'PENDING'::text]))
+    ELSE (status = ANY (ARRAY['SUCCESS'::text, 'ERROR'::text, 'CANCELLED'::text, 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'::text]))
+END)
 )
 WITH (fillfactor='50');
 
@@ -5279,11 +5275,16 @@ declare
     v_now timestamptz := pyengine.now();
     v_is_leased boolean := (_start_alone.request).lease_token is not null;
     v_start pyengine.start_request := _start_alone.request;
+    v_roles text[];
 begin
     if v_start.queue_name is not null and exists (
         select from pyengine.queues q where q.queue_name = v_start.queue_name and q.max_depth is not null
     ) then
         return false;
+    end if;
+    -- As a part of the insert it would cost every start, not only those with roles.
+    if v_start.authenticated_roles is not null then
+        v_roles := array(select json_array_elements_text(v_start.authenticated_roles));
     end if;
     insert into pyengine.workflows (
         workflow_id, status, name, class_name, config_name,
@@ -5302,10 +5303,7 @@ begin
         v_start.lease_token, v_start.start_token, v_is_leased::int, v_start.max_attempts,
         v_start.queue_name, coalesce(v_start.priority, 0), v_start.partition_key, coalesce(v_start.is_serial, false),
         v_start.deduplication_id,
-        v_start.authenticated_user, v_start.assumed_role,
-        case when v_start.authenticated_roles is not null
-            then array(select json_array_elements_text(v_start.authenticated_roles)) end,
-        v_start.attributes,
+        v_start.authenticated_user, v_start.assumed_role, v_roles, v_start.attributes,
         case when v_start.timeout_ms > 0 then make_interval(secs => v_start.timeout_ms / 1000.0) end,
         case when v_start.deadline_epoch_ms is not null then to_timestamp(v_start.deadline_epoch_ms / 1000.0)
             when v_start.timeout_ms > 0 and v_is_leased
@@ -5988,6 +5986,33 @@ $$;
 
 
 COMMENT ON FUNCTION pyengine._verify_parts(sample_pages integer) IS 'Violations of wholeness.';
+
+
+CREATE FUNCTION pyengine._verify_rows(sample_pages integer) RETURNS SETOF pyengine.violation
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    AS $$
+begin
+    return query
+    select f.invariant, w.workflow_id::text, f.detail
+    from pyengine.workflows w tablesample system (pyengine._sample_percent('workflows', _verify_rows.sample_pages))
+    cross join lateral (values
+        ('only what runs has a lease', w.lease_token is not null and w.status <> 'PENDING', format('it is %s', w.status)),
+        ('a lease has an owner', w.status = 'PENDING' and (w.lease_token is null) <> (w.executor_id is null),
+            format('its executor is %s', coalesce(w.executor_id::text, 'unknown, and it has a lease'))),
+        ('a delay has an end', w.status = 'DELAYED' and w.delayed_until is null, 'it waits for ever'),
+        ('keys are keys of queues', w.partition_key is not null and w.queue_name is null, 'it is in no queue'),
+        ('what is serial has a key', w.is_serial and w.partition_key is null, 'it has none'),
+        ('numbers are not negative', w.attempt_count < 0 or w.priority < 0,
+            format('attempt %s, priority %s', w.attempt_count, w.priority))
+    ) f (invariant, is_broken, detail)
+    where f.is_broken;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._verify_rows(sample_pages integer) IS 'Workflows that contradict themselves.';
 
 
 CREATE FUNCTION pyengine._wait_deadline(workflow_id text, attempt integer, step_id integer, timeout_ms double precision) RETURNS double precision
@@ -9946,6 +9971,7 @@ begin
     return query select v.* from pyengine._verify_owners(case when not verify.deep then 20000 end) v;
     return query select v.* from pyengine._verify_limits() v;
     return query select v.* from pyengine._verify_ends(v_pages) v;
+    return query select v.* from pyengine._verify_rows(v_pages) v;
     return query select v.* from pyengine._verify_parts(v_pages) v;
 end
 $$;
@@ -10919,6 +10945,9 @@ REVOKE ALL ON FUNCTION pyengine._verify_owners(row_limit integer) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._verify_parts(sample_pages integer) FROM PUBLIC;
+
+
+REVOKE ALL ON FUNCTION pyengine._verify_rows(sample_pages integer) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._wait_deadline(workflow_id text, attempt integer, step_id integer, timeout_ms double precision) FROM PUBLIC;

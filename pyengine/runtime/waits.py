@@ -183,7 +183,7 @@ class Waits:
             try:
                 self._look(due)
             except Exception:
-                if not self._closed:
+                if not self._gateway.sessions.closed.is_set():
                     _logger.exception("looking again at what is waited for failed; it is repeated")
 
     def _look(self, due: Sequence[Ticket]) -> None:
