@@ -797,7 +797,8 @@ CREATE UNLOGGED TABLE pyengine.bookmarks (
     priority integer NOT NULL,
     created_at timestamp with time zone NOT NULL,
     workflow_id text NOT NULL COLLATE pg_catalog."C",
-    expires_at timestamp with time zone NOT NULL
+    expires_at timestamp with time zone NOT NULL,
+    look_took interval DEFAULT '00:00:00'::interval NOT NULL
 )
 WITH (fillfactor='50');
 
@@ -814,7 +815,10 @@ COMMENT ON COLUMN pyengine.bookmarks.wait_key IS 'The key of the queue''s work, 
 COMMENT ON COLUMN pyengine.bookmarks.workflow_id IS 'With priority and created_at the place in the queue: what comes before it was looked at.';
 
 
-COMMENT ON COLUMN pyengine.bookmarks.expires_at IS 'When the executor looks from the front again: what was committed late or given back may be there.';
+COMMENT ON COLUMN pyengine.bookmarks.expires_at IS 'When the executor looks from the front again, unless its ticks have looked there: what was committed late may be there.';
+
+
+COMMENT ON COLUMN pyengine.bookmarks.look_took IS 'How long the last look of a tick at the front took, 0 before it: the longer, the fewer ticks look there.';
 
 
 CREATE FUNCTION pyengine._bookmark(executor_id bigint, queue_name text) RETURNS pyengine.bookmarks
@@ -832,7 +836,7 @@ begin
     where b.executor_id = _bookmark.executor_id and b.queue_name = _bookmark.queue_name
         and b.expires_at > pyengine.now();
     if not found then
-        v_place := row(_bookmark.executor_id, _bookmark.queue_name, null, -1, '-infinity', '', null);
+        v_place := row(_bookmark.executor_id, _bookmark.queue_name, null, -1, '-infinity', '', null, null);
     end if;
     return v_place;
 end
@@ -3210,7 +3214,7 @@ declare
     );
 begin
     if not v_is_found and pyengine.now() - v_began_at > interval '3 milliseconds' then
-        perform pyengine._set_bookmark(v_place, null, v_began_at);
+        perform pyengine._set_bookmark(v_place, null, true, v_began_at);
     end if;
     return v_is_found;
 end
@@ -4153,10 +4157,9 @@ begin
             limit _pick_from_order.pick_limit
         );
     end if;
-    if pyengine.now() - v_began_at > interval '3 milliseconds' then
-        perform pyengine._set_bookmark(v_place,
-            case when cardinality(v_picked) = _pick_from_order.pick_limit then v_picked[_pick_from_order.pick_limit] end,
-            v_began_at);
+    if pyengine.now() - v_began_at > interval '0.4 milliseconds' + cardinality(v_picked) * interval '20 microseconds' then
+        perform pyengine._set_bookmark(v_place, v_picked[cardinality(v_picked)],
+            cardinality(v_picked) < _pick_from_order.pick_limit, v_began_at);
     end if;
     return v_picked;
 end
@@ -4983,6 +4986,71 @@ $$;
 COMMENT ON FUNCTION pyengine._return_work() IS 'Makes the workflows of finished executors claimable again; returns how many.';
 
 
+CREATE FUNCTION pyengine._review_bookmarks(executor pyengine.executors) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+declare
+    v_place pyengine.bookmarks;
+    v_began_at timestamptz;
+    v_is_found boolean;
+begin
+    for v_place in
+        select b.*
+        from pyengine.bookmarks b
+        where b.executor_id = (_review_bookmarks.executor).executor_id and b.expires_at > pyengine.now()
+            and case when b.look_took = interval '0' then b.expires_at < pyengine.now() + interval '1.1 seconds'
+                else random() * b.look_took < interval '100 milliseconds' end
+        order by b.queue_name
+        for update skip locked
+    loop
+        v_began_at := pyengine.now();
+        v_is_found := exists (
+            select 1
+            from pyengine.workflows w
+            where w.status = 'ENQUEUED' and w.partition_key is null
+                and w.queue_name = v_place.queue_name and w.priority = v_place.priority
+                and (w.created_at, w.workflow_id) <= (v_place.created_at, v_place.workflow_id)
+                and pyengine._may_run(_review_bookmarks.executor, w.application_name, w.application_version,
+                    w.version_is_pinned, w.name, w.class_name, w.config_name)
+        ) or exists (
+            select 1
+            from pyengine.queues q
+            join pyengine.workflows w on w.queue_name = q.queue_name
+            where q.queue_name = v_place.queue_name and not pyengine._is_partitioned(q)
+                and w.status = 'ENQUEUED' and w.partition_key is not null and not w.is_serial
+                and w.priority = v_place.priority
+                and (w.created_at, w.workflow_id) <= (v_place.created_at, v_place.workflow_id)
+                and pyengine._may_run(_review_bookmarks.executor, w.application_name, w.application_version,
+                    w.version_is_pinned, w.name, w.class_name, w.config_name)
+        ) or (v_place.queue_name = '' and exists (
+            select 1
+            from pyengine.workflows w
+            where w.status = 'ENQUEUED' and w.partition_key is null
+                and w.queue_name is null and w.priority = v_place.priority
+                and (w.created_at, w.workflow_id) <= (v_place.created_at, v_place.workflow_id)
+                and pyengine._may_run(_review_bookmarks.executor, w.application_name, w.application_version,
+                    w.version_is_pinned, w.name, w.class_name, w.config_name)
+        ));
+        if v_is_found then
+            delete from pyengine.bookmarks b
+            where b.executor_id = v_place.executor_id and b.queue_name = v_place.queue_name;
+        elsif v_place.expires_at < v_began_at + interval '5 seconds' then
+            update pyengine.bookmarks b
+            set expires_at = v_began_at + interval '10 seconds', look_took = pyengine.now() - v_began_at
+            where b.executor_id = v_place.executor_id and b.queue_name = v_place.queue_name;
+        end if;
+    end loop;
+end
+$$;
+
+
+COMMENT ON FUNCTION pyengine._review_bookmarks(executor pyengine.executors) IS 'Looks for work in front of the bookmarks of an executor.';
+
+
 CREATE FUNCTION pyengine._role_admin() RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $$ select 'admin' $$;
@@ -5147,7 +5215,7 @@ $$;
 COMMENT ON FUNCTION pyengine._session_is_gone(session_pid integer, session_at timestamp with time zone) IS 'Whether an executor''s session has ended while the server ran on.';
 
 
-CREATE FUNCTION pyengine._set_bookmark(place pyengine.bookmarks, last_picked text, began_at timestamp with time zone) RETURNS void
+CREATE FUNCTION pyengine._set_bookmark(place pyengine.bookmarks, last_picked text, is_at_end boolean, began_at timestamp with time zone) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -5158,6 +5226,8 @@ CREATE FUNCTION pyengine._set_bookmark(place pyengine.bookmarks, last_picked tex
 declare
     v_now timestamptz := pyengine.now();
     v_place pyengine.bookmarks := _set_bookmark.place;
+    v_recently timestamptz := _set_bookmark.began_at - interval '500 milliseconds';
+    v_picked record;
 begin
     if not pg_try_advisory_xact_lock(hashtextextended(format('bookmark %s %s', v_place.executor_id, v_place.queue_name), 0)) then
         return;
@@ -5172,41 +5242,47 @@ begin
     ) then
         return;
     end if;
-    if _set_bookmark.last_picked is not null then
-        select w.priority, w.created_at, w.workflow_id
-        into v_place.priority, v_place.created_at, v_place.workflow_id
-        from pyengine.workflows w
-        where w.workflow_id = _set_bookmark.last_picked;
+    if v_place.expires_at is null then
+        v_place.expires_at := v_now + interval '1.5 seconds' + 10 * (v_now - _set_bookmark.began_at);
+        v_place.look_took := interval '0';
+    end if;
+    select w.priority, w.created_at, w.workflow_id
+    into v_picked
+    from pyengine.workflows w
+    where w.workflow_id = _set_bookmark.last_picked;
+    if found and not _set_bookmark.is_at_end and v_picked.created_at < v_recently then
+        v_place.created_at := v_picked.created_at;
+        v_place.workflow_id := v_picked.workflow_id;
     else
-        v_place.priority := coalesce((
-            select w.priority from pyengine.workflows w
-            where w.status = 'ENQUEUED' and w.queue_name = v_place.queue_name and w.partition_key is null
-            order by w.priority desc, w.created_at desc, w.workflow_id desc
-            limit 1
-        ), (
-            select w.priority from pyengine.workflows w
-            where v_place.queue_name = '' and w.status = 'ENQUEUED' and w.queue_name is null and w.partition_key is null
-            order by w.priority desc, w.created_at desc, w.workflow_id desc
-            limit 1
-        ), 0);
-        v_place.created_at := _set_bookmark.began_at - interval '1 second';
+        v_place.created_at := v_recently;
         v_place.workflow_id := '';
     end if;
+    -- Without one that was picked, or an earlier place, what waits tells; when nothing does, that is long to read as well.
+    v_place.priority := coalesce(v_picked.priority, nullif(v_place.priority, -1), (
+        select w.priority from pyengine.workflows w
+        where w.status = 'ENQUEUED' and w.queue_name = v_place.queue_name and w.partition_key is null
+        order by w.priority desc, w.created_at desc, w.workflow_id desc
+        limit 1
+    ), (
+        select w.priority from pyengine.workflows w
+        where v_place.queue_name = '' and w.status = 'ENQUEUED' and w.queue_name is null and w.partition_key is null
+        order by w.priority desc, w.created_at desc, w.workflow_id desc
+        limit 1
+    ), 0);
     insert into pyengine.bookmarks as b (
-        executor_id, queue_name, wait_key, priority, created_at, workflow_id, expires_at
+        executor_id, queue_name, wait_key, priority, created_at, workflow_id, expires_at, look_took
     ) values (
         v_place.executor_id, v_place.queue_name, pyengine.wait_key('work', v_place.queue_name),
-        v_place.priority, v_place.created_at, v_place.workflow_id,
-        coalesce(v_place.expires_at, v_now + interval '1 second' + 10 * (v_now - _set_bookmark.began_at))
+        v_place.priority, v_place.created_at, v_place.workflow_id, v_place.expires_at, v_place.look_took
     )
     on conflict on constraint bookmarks_pkey do update
     set priority = excluded.priority, created_at = excluded.created_at, workflow_id = excluded.workflow_id,
-        expires_at = excluded.expires_at;
+        expires_at = greatest(b.expires_at, excluded.expires_at), look_took = excluded.look_took;
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine._set_bookmark(place pyengine.bookmarks, last_picked text, began_at timestamp with time zone) IS 'Notes how far an executor has looked for work in a queue.';
+COMMENT ON FUNCTION pyengine._set_bookmark(place pyengine.bookmarks, last_picked text, is_at_end boolean, began_at timestamp with time zone) IS 'Notes how far an executor has looked for work in a queue.';
 
 
 CREATE FUNCTION pyengine._set_paused(queue_name text, is_paused boolean) RETURNS void
@@ -9846,6 +9922,9 @@ begin
 
     v_result.reaped_executors := pyengine._reap_executors();
     v_result.requeued_workflows := pyengine._return_work();
+    if v_result.is_alive then
+        perform pyengine._review_bookmarks(v_executor);
+    end if;
     v_result.claimable := v_result.is_alive and (
         pyengine._has_work_without_queue(v_executor)
         or exists (
@@ -10839,6 +10918,9 @@ REVOKE ALL ON FUNCTION pyengine._retry_pause(workflow_id text, attempt_count int
 REVOKE ALL ON FUNCTION pyengine._return_work() FROM PUBLIC;
 
 
+REVOKE ALL ON FUNCTION pyengine._review_bookmarks(executor pyengine.executors) FROM PUBLIC;
+
+
 REVOKE ALL ON FUNCTION pyengine._role_admin() FROM PUBLIC;
 
 
@@ -10869,7 +10951,7 @@ REVOKE ALL ON FUNCTION pyengine._sample_percent(table_name text, sample_pages in
 REVOKE ALL ON FUNCTION pyengine._session_is_gone(session_pid integer, session_at timestamp with time zone) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine._set_bookmark(place pyengine.bookmarks, last_picked text, began_at timestamp with time zone) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine._set_bookmark(place pyengine.bookmarks, last_picked text, is_at_end boolean, began_at timestamp with time zone) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._set_paused(queue_name text, is_paused boolean) FROM PUBLIC;

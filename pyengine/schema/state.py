@@ -16,9 +16,9 @@ from pyengine.schema.sources import Sources
 
 logger = logging.getLogger("pyengine.schema")
 
-_COLUMNS = (
-    "m.version, m.name, m.sha256, m.breaking, m.functions_sha256, m.library_version, m.is_complete"
-)
+# Not by its name: a schema of before the first release lacks that column, and is told so by the hash of its migration.
+_IS_COMPLETE = "coalesce((to_jsonb(m) ->> 'is_complete')::boolean, true) as is_complete"
+_COLUMNS = f"m.version, m.name, m.sha256, m.breaking, m.functions_sha256, m.library_version, {_IS_COMPLETE}"
 _BY_FUNCTION = sql.SQL(f"select {_COLUMNS} from {{}}.list_migrations() as m order by m.version")
 _BY_TABLE = sql.SQL(f"select {_COLUMNS} from {{}}.schema_migrations as m order by m.version")
 

@@ -150,7 +150,55 @@ def test_what_was_committed_late_is_found_when_the_bookmark_expires(
     assert [i for i, _ in claim(sql, executor)] == ["first", "second"]
 
 
-SET = """select pyengine._set_bookmark(row(%s, 'q', 0, 5, now(), 'w', null)::pyengine.bookmarks, null, now())"""
+def tick(session: Session, executor_id: int) -> None:
+    session.execute("select pyengine.tick_executor(executor_id => %s)", (executor_id,))
+
+
+def test_what_was_committed_late_is_found_after_a_tick(sql: Session, executor: int) -> None:
+    assert [i for i, _ in claim(sql, executor, 1)] == ["third"]
+
+    sql.execute("update pyengine.bookmarks set expires_at = now() + interval '1 second'")
+    tick(sql, executor)
+
+    assert [i for i, _ in claim(sql, executor)] == ["first", "second"]
+
+
+def test_a_tick_that_finds_nothing_in_front_of_a_bookmark_makes_it_last(
+    sql: Session, executor: int
+) -> None:
+    sql.execute("select pyengine.cancel_workflows(array['first', 'second'])")
+    sql.execute("update pyengine.bookmarks set expires_at = now() + interval '1 second'")
+
+    tick(sql, executor)
+
+    query = "select expires_at > now() + interval '9 seconds' from pyengine.bookmarks"
+    assert sql.execute(query).fetchall() == [(True,)]
+
+
+def test_a_tick_does_not_wait_for_a_bookmark(sql: Session, engine_url: str, executor: int) -> None:
+    with psycopg.connect(engine_url) as other:
+        other.execute("select 1 from pyengine.bookmarks for update")
+
+        sql.execute("set lock_timeout = '1s'")
+        tick(sql, executor)
+        sql.execute("reset lock_timeout")
+
+    assert sql.execute("select count(*) from pyengine.bookmarks").fetchall() == [(1,)]
+
+
+def test_an_enqueue_that_is_committed_a_little_later_is_not_overlooked(sql: Session) -> None:
+    arena.queue(sql, "q")
+    executor_id = register(sql)
+    enqueue(sql, request("q", "next"))
+    set_bookmark = """select pyengine._set_bookmark(
+        row(%s, 'q', 0, -1, '-infinity', '', null, null)::pyengine.bookmarks, 'next', false, pyengine.now())"""
+    sql.execute(set_bookmark, [executor_id])
+
+    assert [i for i, _ in claim(sql, executor_id)] == ["next"]
+
+
+SET = """select pyengine._set_bookmark(row(%s, 'q', 0, 5, now(), 'w', null, null)::pyengine.bookmarks,
+    null, true, now())"""
 REMOVE = "delete from pyengine.bookmarks where executor_id = %s"
 
 

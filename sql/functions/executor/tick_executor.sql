@@ -1,5 +1,6 @@
 -- One maintenance tick of a process: heartbeat, reap the dead, and say whether there is work.
--- Locks: the own executor row; then dead executors (skipping locked ones) and their workflows, as _return_work.
+-- Locks: the own executor row; then dead executors (skipping locked ones) and their workflows, as _return_work; then its
+-- bookmarks (skipping locked ones).
 --
 -- What hibernates and is due before the next tick counts as work: a process that went to sleep before another one put
 -- it there looks at the timers again.
@@ -56,6 +57,9 @@ begin
 
     v_result.reaped_executors := pyengine._reap_executors();
     v_result.requeued_workflows := pyengine._return_work();
+    if v_result.is_alive then
+        perform pyengine._review_bookmarks(v_executor);
+    end if;
     v_result.claimable := v_result.is_alive and (
         pyengine._has_work_without_queue(v_executor)
         or exists (

@@ -17,7 +17,7 @@ begin
     where b.executor_id = _bookmark.executor_id and b.queue_name = _bookmark.queue_name
         and b.expires_at > pyengine.now();
     if not found then
-        v_place := row(_bookmark.executor_id, _bookmark.queue_name, null, -1, '-infinity', '', null);
+        v_place := row(_bookmark.executor_id, _bookmark.queue_name, null, -1, '-infinity', '', null, null);
     end if;
     return v_place;
 end

@@ -30,7 +30,7 @@ declare
     );
 begin
     if not v_is_found and pyengine.now() - v_began_at > interval '3 milliseconds' then
-        perform pyengine._set_bookmark(v_place, null, v_began_at);
+        perform pyengine._set_bookmark(v_place, null, true, v_began_at);
     end if;
     return v_is_found;
 end

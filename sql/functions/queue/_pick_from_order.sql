@@ -5,8 +5,8 @@
 -- What has a key and what has none lie in two indexes, so that neither is read through to find the other. Both are read
 -- in their order, never sorted: a plan that was made for a short queue is kept when the queue is long.
 --
--- When that takes long, the front is full of entries that are dead or may not run here. Then the executor notes how far
--- it came, and for a while looks only behind that place, and at what is more urgent.
+-- When that takes longer than what was picked explains, the front is full of entries that are dead or may not run here.
+-- Then the executor notes how far it came, and for a while looks only behind that place, and at what is more urgent.
 create or replace function pyengine._pick_from_order(
     queue_name text,
     executor pyengine.executors,
@@ -86,10 +86,9 @@ begin
             limit _pick_from_order.pick_limit
         );
     end if;
-    if pyengine.now() - v_began_at > interval '3 milliseconds' then
-        perform pyengine._set_bookmark(v_place,
-            case when cardinality(v_picked) = _pick_from_order.pick_limit then v_picked[_pick_from_order.pick_limit] end,
-            v_began_at);
+    if pyengine.now() - v_began_at > interval '0.4 milliseconds' + cardinality(v_picked) * interval '20 microseconds' then
+        perform pyengine._set_bookmark(v_place, v_picked[cardinality(v_picked)],
+            cardinality(v_picked) < _pick_from_order.pick_limit, v_began_at);
     end if;
     return v_picked;
 end
