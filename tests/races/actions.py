@@ -230,6 +230,13 @@ action("set attributes of what waits", "x q", _ATTRIBUTES, "x")
 action("change a queue", "q", _CHANGE_QUEUE, {"concurrency": 1})
 action("pause a queue", "q", "select pyengine.pause_queue('q')::text")
 
+# Those that matter most meet in every run of the tests; all others where there is more time.
+CORE = {
+    "claim", "heartbeat of the dead", "reap", "record", "finish", "cancel", "resume", "fork", "delete", "hibernate",
+    "send", "receive", "set the awaited event", "debounce", "debounce once more", "do chores", "rewind", "continue",
+    "apply a batch", "append", "cancel what waits",
+}  # fmt: skip
+
 _REGISTER = (
     "select pyengine.register_executor(name => %s, application_name => 'app', application_version => '1', "
     "version_is_pinned => false, functions => '{f}', channel => %s, lease_seconds => 600)"

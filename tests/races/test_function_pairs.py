@@ -12,17 +12,11 @@ from typing import Any
 
 import pytest
 
-from tests.races.actions import ACTIONS, Action, attempt, state
+from tests.races.actions import ACTIONS, CORE, Action, attempt, state
 from tests.races.world import World
 
 pytestmark = pytest.mark.race
 
-# Those that matter most meet in every run of the tests; all others in the slow ones.
-CORE = {
-    "claim", "heartbeat of the dead", "reap", "record", "finish", "cancel", "resume", "fork", "delete", "hibernate",
-    "send", "receive", "set the awaited event", "debounce", "debounce once more", "do chores", "rewind", "continue",
-    "apply a batch", "append", "cancel what waits",
-}  # fmt: skip
 # Those that lock more than one row: only they can deadlock.
 WIDE = {
     "claim", "record both", "resume both", "finish both", "send to all", "apply a batch", "cancel both",

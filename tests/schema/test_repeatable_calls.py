@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from tests.races.test_repeated_calls import SCENARIOS
+from tests.races.scenarios import SCENARIOS
 
 WRITERS = """
     select p.proname from pg_proc p
