@@ -44,15 +44,18 @@ begin
         perform pyengine._renew_sql_functions(v_name);
     end loop;
 
+    with taken as (
+        delete from pyengine.retention_policies r
+        where r.application_name = _rename_declarations.old_name
+        returning r.*
+    )
     insert into pyengine.retention_policies (
         application_name, success_age, error_age, cancelled_age, dead_letter_age, keep_newest, next_at, updated_at
     )
-    select _rename_declarations.new_name, r.success_age, r.error_age, r.cancelled_age, r.dead_letter_age, r.keep_newest,
+    select _rename_declarations.new_name, t.success_age, t.error_age, t.cancelled_age, t.dead_letter_age, t.keep_newest,
         v_now, v_now
-    from pyengine.retention_policies r
-    where r.application_name = _rename_declarations.old_name
+    from taken t
     on conflict on constraint retention_policies_pkey do nothing;
-    delete from pyengine.retention_policies r where r.application_name = _rename_declarations.old_name;
 
     perform 1
     from pyengine.schedules s

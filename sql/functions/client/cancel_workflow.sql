@@ -8,7 +8,11 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform pyengine._check_known(cancel_workflow.workflow_id);
-    return exists (select 1 from pyengine.cancel_workflows(array[cancel_workflow.workflow_id]));
+    if exists (select 1 from pyengine.cancel_workflows(array[cancel_workflow.workflow_id])) then
+        return true;
+    end if;
+    perform pyengine._check_known(cancel_workflow.workflow_id);  -- it may have been deleted meanwhile
+    return false;
 end
 $$;
 

@@ -8,9 +8,13 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform pyengine._check_known(resume_workflow.workflow_id);
-    return exists (
+    if exists (
         select 1 from pyengine.resume_workflows(array[resume_workflow.workflow_id], resume_workflow.queue_name)
-    );
+    ) then
+        return true;
+    end if;
+    perform pyengine._check_known(resume_workflow.workflow_id);  -- it may have been deleted meanwhile
+    return false;
 end
 $$;
 

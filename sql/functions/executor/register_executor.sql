@@ -34,6 +34,10 @@ begin
         application_name => register_executor.application_name,
         version_name => register_executor.application_version,
         is_pinned => register_executor.version_is_pinned);
+    if register_executor.runs_sql_workflows then
+        -- Who registers one of them at this moment sees this process, or this process sees that workflow.
+        lock table pyengine.sql_workflows in share mode;
+    end if;
     insert into pyengine.executors as e (
         name, application_name, application_version, version_is_pinned, functions, host, process_id, channel,
         lease_duration, started_at, heartbeat_at, session_pid, session_at, runs_sql_workflows,

@@ -1,4 +1,5 @@
 -- Say anew which functions an executor can run.
+-- Locks: the workflows in SQL (share), the executor.
 create or replace function pyengine.set_executor_functions(
     executor_id bigint,
     functions text[],
@@ -12,6 +13,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform pyengine._check_attempt_limits(set_executor_functions.attempt_limits);
+    -- Who registers one of the workflows in SQL at this moment waits, or has been seen.
+    lock table pyengine.sql_workflows in share mode;
     update pyengine.executors e
     set functions = pyengine._with_sql_workflows(
         set_executor_functions.functions, e.application_name, e.runs_sql_workflows),

@@ -37,12 +37,15 @@ begin
         register_queue.partition_limiter_period_seconds, register_queue.polling_interval_seconds,
         register_queue.max_depth);
 
-    insert into pyengine.queues (queue_name, application_name, created_at, updated_at)
-    values (register_queue.queue_name, register_queue.application_name, v_now, v_now)
-    on conflict on constraint queues_pkey do nothing;
-    v_updates := v_updates or found;
-    select q.application_name into v_owner
-    from pyengine.queues q where q.queue_name = register_queue.queue_name for no key update;
+    loop  -- the queue that is in the way may be deleted before it is locked
+        insert into pyengine.queues (queue_name, application_name, created_at, updated_at)
+        values (register_queue.queue_name, register_queue.application_name, v_now, v_now)
+        on conflict on constraint queues_pkey do nothing;
+        v_updates := v_updates or found;
+        select q.application_name into v_owner
+        from pyengine.queues q where q.queue_name = register_queue.queue_name for no key update;
+        exit when found;
+    end loop;
     if v_owner <> register_queue.application_name then
         raise exception using errcode = 'PE409',
             message = format('queue %s belongs to application %s', register_queue.queue_name, v_owner),

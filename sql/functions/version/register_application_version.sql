@@ -1,5 +1,5 @@
 -- Make a version of an application known; the first time that makes it the latest.
--- Locks: the new row.
+-- Locks: the name of the version (an advisory lock), the new row.
 --
 -- Two applications can't have a version of the same name, except the name of all that rely on patches instead.
 create or replace function pyengine.register_application_version(
@@ -24,6 +24,9 @@ begin
         raise exception using errcode = 'PE400',
             message = 'version_name and application_name must not be null or blank';
     end if;
+    -- Two applications that bring the same name at the same time don't see each other's row.
+    perform pg_advisory_xact_lock(
+        hashtextextended(format('version %s', register_application_version.version_name), 0));
     select v.application_name
     into v_owner
     from pyengine.application_versions v

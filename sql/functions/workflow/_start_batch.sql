@@ -2,6 +2,8 @@
 -- Only those of which one has a parent, a throttle or a queue with a depth limit are looked at before and after.
 -- Locks: the queues with a depth limit and the throttle keys, as _prepare_enqueue; the parents (no key update, in id order), then
 -- the new rows (in id order).
+--
+-- What was in the way of a start may be gone when that is looked for, deleted or at its end: such starts are tried again.
 create or replace function pyengine._start_batch(requests json, common json, executor_id bigint, executor_name text)
 returns setof pyengine.start_answer
 language plpgsql
@@ -22,6 +24,8 @@ declare
     v_deadlines timestamptz[];
     v_created text[];
     v_queue_names text[];
+    v_answers pyengine.start_answer[];
+    v_freed_items int[] := '{}'::int[];
 begin
     if v_needs_care then
         v_requests := pyengine._with_common(v_requests, v_common);
@@ -73,9 +77,22 @@ begin
         perform pyengine._begin_throttles(v_requests, v_created);
     end if;
     if cardinality(v_created) < json_array_length(v_requests) then
+        v_requests := pyengine._with_common(v_requests, v_common);
+        v_answers := array(select a from pyengine._answer_starts(v_requests, v_created, v_full_items) a);
+        v_freed_items := array(
+            select a.item from unnest(v_answers) a where a.refusal = 'PE409' and a.holder_id is null order by a.item);
         return query
-        select a.*
-        from pyengine._answer_starts(pyengine._with_common(v_requests, v_common), v_created, v_full_items) a;
+        select a.* from unnest(v_answers) a where a.item <> all (v_freed_items);
+    end if;
+    if v_freed_items <> '{}' then
+        return query
+        select v_freed_items[a.item], a.refusal, a.message, a.status, a.name, a.class_name, a.config_name,
+            a.queue_name, a.holder_id
+        from pyengine._start_batch(
+            (select json_agg(r.value order by r.item)
+             from json_array_elements(v_requests) with ordinality r (value, item)
+             where r.item = any (v_freed_items)),
+            null, _start_batch.executor_id, _start_batch.executor_name) a;
     end if;
 end
 $$;
