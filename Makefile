@@ -87,6 +87,11 @@ chaos: $(INSTALLED) ## Prove the promises under faults: CAMPAIGN=failovers SEED=
 	@$(BIN)/python -m tests.chaos $(CAMPAIGN) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
 		$(if $(PACE),--pace $(PACE)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(YEARS),--years $(YEARS))
 
+.PHONY: gate
+gate: $(INSTALLED) ## Let calls meet statement by statement in every order there is time for: MINUTES=30 SEED=7 PAIR=finish-cancel (needs gcc)
+	@$(BIN)/python -m tests.gate $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) \
+		$(if $(PAIR),--pair "$(PAIR)")
+
 .PHONY: control
 control: $(INSTALLED) ## See that the campaigns' checker finds the known faults of a DBOS release (from PyPI, into .bench/; a minute)
 	@$(BIN)/python -m tests.control

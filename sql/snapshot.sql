@@ -4762,15 +4762,18 @@ begin
         perform pyengine._renew_sql_functions(v_name);
     end loop;
 
+    with taken as (
+        delete from pyengine.retention_policies r
+        where r.application_name = _rename_declarations.old_name
+        returning r.*
+    )
     insert into pyengine.retention_policies (
         application_name, success_age, error_age, cancelled_age, dead_letter_age, keep_newest, next_at, updated_at
     )
-    select _rename_declarations.new_name, r.success_age, r.error_age, r.cancelled_age, r.dead_letter_age, r.keep_newest,
+    select _rename_declarations.new_name, t.success_age, t.error_age, t.cancelled_age, t.dead_letter_age, t.keep_newest,
         v_now, v_now
-    from pyengine.retention_policies r
-    where r.application_name = _rename_declarations.old_name
+    from taken t
     on conflict on constraint retention_policies_pkey do nothing;
-    delete from pyengine.retention_policies r where r.application_name = _rename_declarations.old_name;
 
     perform 1
     from pyengine.schedules s
@@ -5417,6 +5420,8 @@ declare
     v_deadlines timestamptz[];
     v_created text[];
     v_queue_names text[];
+    v_answers pyengine.start_answer[];
+    v_freed_items int[] := '{}'::int[];
 begin
     if v_needs_care then
         v_requests := pyengine._with_common(v_requests, v_common);
@@ -5468,9 +5473,22 @@ begin
         perform pyengine._begin_throttles(v_requests, v_created);
     end if;
     if cardinality(v_created) < json_array_length(v_requests) then
+        v_requests := pyengine._with_common(v_requests, v_common);
+        v_answers := array(select a from pyengine._answer_starts(v_requests, v_created, v_full_items) a);
+        v_freed_items := array(
+            select a.item from unnest(v_answers) a where a.refusal = 'PE409' and a.holder_id is null order by a.item);
         return query
-        select a.*
-        from pyengine._answer_starts(pyengine._with_common(v_requests, v_common), v_created, v_full_items) a;
+        select a.* from unnest(v_answers) a where a.item <> all (v_freed_items);
+    end if;
+    if v_freed_items <> '{}' then
+        return query
+        select v_freed_items[a.item], a.refusal, a.message, a.status, a.name, a.class_name, a.config_name,
+            a.queue_name, a.holder_id
+        from pyengine._start_batch(
+            (select json_agg(r.value order by r.item)
+             from json_array_elements(v_requests) with ordinality r (value, item)
+             where r.item = any (v_freed_items)),
+            null, _start_batch.executor_id, _start_batch.executor_name) a;
     end if;
 end
 $$;
@@ -6803,7 +6821,11 @@ CREATE FUNCTION pyengine.cancel_workflow(workflow_id text) RETURNS boolean
     AS $$
 begin
     perform pyengine._check_known(cancel_workflow.workflow_id);
-    return exists (select 1 from pyengine.cancel_workflows(array[cancel_workflow.workflow_id]));
+    if exists (select 1 from pyengine.cancel_workflows(array[cancel_workflow.workflow_id])) then
+        return true;
+    end if;
+    perform pyengine._check_known(cancel_workflow.workflow_id);  -- it may have been deleted meanwhile
+    return false;
 end
 $$;
 
@@ -8881,6 +8903,9 @@ begin
         raise exception using errcode = 'PE400',
             message = 'version_name and application_name must not be null or blank';
     end if;
+    -- Two applications that bring the same name at the same time don't see each other's row.
+    perform pg_advisory_xact_lock(
+        hashtextextended(format('version %s', register_application_version.version_name), 0));
     select v.application_name
     into v_owner
     from pyengine.application_versions v
@@ -8930,6 +8955,10 @@ begin
         application_name => register_executor.application_name,
         version_name => register_executor.application_version,
         is_pinned => register_executor.version_is_pinned);
+    if register_executor.runs_sql_workflows then
+        -- Who registers one of them at this moment sees this process, or this process sees that workflow.
+        lock table pyengine.sql_workflows in share mode;
+    end if;
     insert into pyengine.executors as e (
         name, application_name, application_version, version_is_pinned, functions, host, process_id, channel,
         lease_duration, started_at, heartbeat_at, session_pid, session_at, runs_sql_workflows,
@@ -9008,12 +9037,15 @@ begin
         register_queue.partition_limiter_period_seconds, register_queue.polling_interval_seconds,
         register_queue.max_depth);
 
-    insert into pyengine.queues (queue_name, application_name, created_at, updated_at)
-    values (register_queue.queue_name, register_queue.application_name, v_now, v_now)
-    on conflict on constraint queues_pkey do nothing;
-    v_updates := v_updates or found;
-    select q.application_name into v_owner
-    from pyengine.queues q where q.queue_name = register_queue.queue_name for no key update;
+    loop  -- the queue that is in the way may be deleted before it is locked
+        insert into pyengine.queues (queue_name, application_name, created_at, updated_at)
+        values (register_queue.queue_name, register_queue.application_name, v_now, v_now)
+        on conflict on constraint queues_pkey do nothing;
+        v_updates := v_updates or found;
+        select q.application_name into v_owner
+        from pyengine.queues q where q.queue_name = register_queue.queue_name for no key update;
+        exit when found;
+    end loop;
     if v_owner <> register_queue.application_name then
         raise exception using errcode = 'PE409',
             message = format('queue %s belongs to application %s', register_queue.queue_name, v_owner),
@@ -9261,9 +9293,13 @@ CREATE FUNCTION pyengine.resume_workflow(workflow_id text, queue_name text DEFAU
     AS $$
 begin
     perform pyengine._check_known(resume_workflow.workflow_id);
-    return exists (
+    if exists (
         select 1 from pyengine.resume_workflows(array[resume_workflow.workflow_id], resume_workflow.queue_name)
-    );
+    ) then
+        return true;
+    end if;
+    perform pyengine._check_known(resume_workflow.workflow_id);  -- it may have been deleted meanwhile
+    return false;
 end
 $$;
 
@@ -9646,6 +9682,8 @@ CREATE FUNCTION pyengine.set_executor_functions(executor_id bigint, functions te
     AS $$
 begin
     perform pyengine._check_attempt_limits(set_executor_functions.attempt_limits);
+    -- Who registers one of the workflows in SQL at this moment waits, or has been seen.
+    lock table pyengine.sql_workflows in share mode;
     update pyengine.executors e
     set functions = pyengine._with_sql_workflows(
         set_executor_functions.functions, e.application_name, e.runs_sql_workflows),
