@@ -440,6 +440,7 @@ CREATE TABLE pyengine.queues (
     max_depth integer,
     is_paused boolean DEFAULT false NOT NULL,
     claim_count bigint DEFAULT 0 NOT NULL,
+    counted_from bigint DEFAULT 0 NOT NULL,
     last_started_at timestamp with time zone,
     partition_cursor text,
     created_at timestamp with time zone NOT NULL,
@@ -473,6 +474,9 @@ COMMENT ON COLUMN pyengine.queues.max_depth IS 'How many may wait; a further enq
 
 
 COMMENT ON COLUMN pyengine.queues.claim_count IS 'Raised by each claim under a limit, so that claims exclude each other under any isolation level.';
+
+
+COMMENT ON COLUMN pyengine.queues.counted_from IS 'No workflow of a claim with a smaller number runs any more.';
 
 
 COMMENT ON COLUMN pyengine.queues.last_started_at IS 'The engine''s time at the last claim under a rate limit; it never goes back.';
@@ -2121,6 +2125,7 @@ CREATE TABLE pyengine.workflows (
     max_attempts integer,
     attempt_count integer DEFAULT 0 NOT NULL,
     executor_id bigint,
+    claim_number bigint,
     executor_name text,
     started_at timestamp with time zone,
     deadline_at timestamp with time zone,
@@ -2167,6 +2172,9 @@ COMMENT ON COLUMN pyengine.workflows.attempt_count IS 'How often a run was start
 
 
 COMMENT ON COLUMN pyengine.workflows.executor_id IS 'The process that runs it now, or ran it last; null while it hibernates.';
+
+
+COMMENT ON COLUMN pyengine.workflows.claim_number IS 'The number of its last claim among those of its queue, if that had limits: what runs is counted from the first that does.';
 
 
 COMMENT ON COLUMN pyengine.workflows.executor_name IS 'The name of that process, which its restarts keep.';
@@ -3574,7 +3582,7 @@ $$;
 COMMENT ON FUNCTION pyengine._latest_version(application_name text) IS 'The latest version of an application.';
 
 
-CREATE FUNCTION pyengine._lease_workflows(workflow_ids text[], executor_id bigint, lease_token uuid) RETURNS text[]
+CREATE FUNCTION pyengine._lease_workflows(workflow_ids text[], executor_id bigint, lease_token uuid, claim_numbers bigint[] DEFAULT NULL::bigint[]) RETURNS text[]
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -3597,12 +3605,13 @@ begin
         update pyengine.workflows w
         set status = 'PENDING', lease_token = _lease_workflows.lease_token,
             executor_id = _lease_workflows.executor_id, executor_name = v_executor_name,
+            claim_number = i.claim_number,
             attempt_count = w.attempt_count + (w.status <> 'PENDING')::int,
             max_attempts = coalesce(
                 w.max_attempts, pyengine._attempt_limit(v_limits, w.name, w.class_name, w.config_name)),
             started_at = case when w.status = 'PENDING' then w.started_at else v_now end,
             deadline_at = coalesce(w.deadline_at, v_now + w.timeout), updated_at = v_now
-        from unnest(_lease_workflows.workflow_ids) i (workflow_id)
+        from unnest(_lease_workflows.workflow_ids, _lease_workflows.claim_numbers) i (workflow_id, claim_number)
         where w.workflow_id = i.workflow_id
             and (w.status = 'PENDING' or w.attempt_count < coalesce(w.max_attempts,
                 pyengine._attempt_limit(v_limits, w.name, w.class_name, w.config_name)) is not false)
@@ -3628,7 +3637,7 @@ end
 $$;
 
 
-COMMENT ON FUNCTION pyengine._lease_workflows(workflow_ids text[], executor_id bigint, lease_token uuid) IS 'Leases locked workflows to an executor and returns their ids; those without attempts left are dead-lettered.';
+COMMENT ON FUNCTION pyengine._lease_workflows(workflow_ids text[], executor_id bigint, lease_token uuid, claim_numbers bigint[]) IS 'Leases locked workflows to an executor and returns their ids; those without attempts left are dead-lettered.';
 
 
 CREATE FUNCTION pyengine._listed_ids_sql(conditions text[], has_ids boolean, prefixed text, key_column text, key_values text[], newest_first boolean, row_limit bigint) RETURNS text
@@ -4483,22 +4492,36 @@ CREATE FUNCTION pyengine._queue_room(queue pyengine.queues, executor pyengine.ex
     SET enable_mergejoin TO 'off'
     AS $$
 declare
+    v_began_at timestamptz := pyengine.now();
     v_running int;
     v_running_here int;
+    v_first bigint;
     v_room int := 2147483647;
 begin
     if num_nonnulls((_queue_room.queue).concurrency, (_queue_room.queue).worker_concurrency) > 0 then
         select coalesce(sum(r.running), 0),
-            coalesce(sum(r.running) filter (where e.executor_id = (_queue_room.executor).executor_id), 0)
-        into v_running, v_running_here
+            coalesce(sum(r.running) filter (where e.executor_id = (_queue_room.executor).executor_id), 0),
+            min(r.first)
+        into v_running, v_running_here, v_first
         from pyengine.executors e
         cross join lateral (
-            select count(*) as running
+            select count(*) as running, min(w.claim_number) as first
             from pyengine.workflows w
             where w.status = 'PENDING' and w.executor_id = e.executor_id
                 and w.queue_name = (_queue_room.queue).queue_name
+                and w.claim_number >= (_queue_room.queue).counted_from
+            union all
+            select count(*), null
+            from pyengine.workflows w
+            where w.status = 'PENDING' and w.executor_id = e.executor_id
+                and w.queue_name = (_queue_room.queue).queue_name and w.claim_number is null
         ) r
         where not e.work_is_returned;
+        if pyengine.now() - v_began_at > interval '0.3 milliseconds' then
+            update pyengine.queues q
+            set counted_from = coalesce(v_first, q.claim_count)
+            where q.queue_name = (_queue_room.queue).queue_name and q.counted_from < coalesce(v_first, q.claim_count);
+        end if;
         if (_queue_room.queue).concurrency is not null then
             v_running := v_running + (
                 select count(*) from pyengine.workflows w
@@ -7011,6 +7034,8 @@ declare
     v_claimed text[];
     v_queue pyengine.workable_queue;
     v_picked text[];
+    v_more text[];
+    v_numbers bigint[];
     v_is_logged boolean := false;
 begin
     if claim_workflows.claim_limit between 1 and 10000 is not true then
@@ -7042,14 +7067,18 @@ begin
     perform pyengine._promote_delayed();
     v_claimed := pyengine._claim_due(null, v_executor, claim_workflows.lease_token, claim_workflows.claim_limit);
     v_picked := pyengine._pick_from_order(null, v_executor, claim_workflows.claim_limit - cardinality(v_claimed));
+    v_numbers := array_fill(null::bigint, array[cardinality(v_picked)]);
     for v_queue in
         select q.* from pyengine._lock_queues(v_executor, claim_workflows.queue_names) q order by random()
     loop
         v_claimed := v_claimed || pyengine._claim_due(v_queue.queue, v_executor, claim_workflows.lease_token,
             claim_workflows.claim_limit - cardinality(v_claimed || v_picked));
         exit when cardinality(v_claimed || v_picked) >= claim_workflows.claim_limit;
-        v_picked := v_picked || pyengine._pick_from_queue(v_queue.queue, v_executor,
+        v_more := pyengine._pick_from_queue(v_queue.queue, v_executor,
             claim_workflows.claim_limit - cardinality(v_claimed || v_picked), v_queue.is_locked);
+        v_picked := v_picked || v_more;
+        v_numbers := v_numbers || array_fill(
+            case when v_queue.is_locked then (v_queue.queue).claim_count end, array[cardinality(v_more)]);
         v_is_logged := v_is_logged
             or num_nonnulls((v_queue.queue).limiter_limit, (v_queue.queue).partition_limiter_limit) > 0;
     end loop;
@@ -7068,7 +7097,7 @@ begin
     end if;
     if v_picked <> '{}' then
         v_claimed := v_claimed || pyengine._lease_workflows(
-            v_picked, claim_workflows.executor_id, claim_workflows.lease_token);
+            v_picked, claim_workflows.executor_id, claim_workflows.lease_token, v_numbers);
     end if;
     if v_claimed <> '{}' then
         if claim_workflows.channel is not null then
@@ -10545,7 +10574,7 @@ CREATE INDEX workflows_partition_running_idx ON pyengine.workflows USING btree (
 CREATE INDEX workflows_paused_idx ON pyengine.workflows USING btree (created_at) WHERE ((finished_at IS NULL) AND (lease_token IS NULL) AND (started_at IS NOT NULL));
 
 
-CREATE INDEX workflows_running_idx ON pyengine.workflows USING btree (executor_id, queue_name) WHERE (status = 'PENDING'::text);
+CREATE INDEX workflows_running_idx ON pyengine.workflows USING btree (executor_id, queue_name, claim_number) WHERE (status = 'PENDING'::text);
 
 
 CREATE INDEX workflows_schedule_idx ON pyengine.workflows USING btree (schedule_name, created_at) WHERE (schedule_name IS NOT NULL);
@@ -10827,7 +10856,7 @@ REVOKE ALL ON FUNCTION pyengine._kind_sql(grouped_by text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION pyengine._latest_version(application_name text) FROM PUBLIC;
 
 
-REVOKE ALL ON FUNCTION pyengine._lease_workflows(workflow_ids text[], executor_id bigint, lease_token uuid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION pyengine._lease_workflows(workflow_ids text[], executor_id bigint, lease_token uuid, claim_numbers bigint[]) FROM PUBLIC;
 
 
 REVOKE ALL ON FUNCTION pyengine._listed_ids_sql(conditions text[], has_ids boolean, prefixed text, key_column text, key_values text[], newest_first boolean, row_limit bigint) FROM PUBLIC;

@@ -36,6 +36,7 @@ create table pyengine.workflows (
     max_attempts int,
     attempt_count int not null default 0,
     executor_id bigint,
+    claim_number bigint,
     executor_name text,
     started_at timestamptz,
     deadline_at timestamptz,
@@ -80,6 +81,7 @@ comment on table pyengine.workflows is 'One row per workflow: identity, state, o
 comment on column pyengine.workflows.status is 'ENQUEUED and DELAYED wait to be claimed, PENDING is owned by an executor, the others are terminal.';
 comment on column pyengine.workflows.version_is_pinned is 'True when the user named the application version: then only that version runs the workflow.';
 comment on column pyengine.workflows.executor_id is 'The process that runs it now, or ran it last.';
+comment on column pyengine.workflows.claim_number is 'The number of its last claim among those of its queue, if that had limits: what runs is counted from the first that does.';
 comment on column pyengine.workflows.executor_name is 'The name of that process, which its restarts keep.';
 comment on column pyengine.workflows.lease_token is 'Random token of the current run; every write of a run must name it. Null when nobody owns the workflow.';
 comment on column pyengine.workflows.start_token is 'Random token of the call that started it, if that call must know its own start from another''s.';
@@ -93,6 +95,6 @@ comment on column pyengine.workflows.started_at is 'When the current or last run
 create index workflows_claimable_idx on pyengine.workflows (queue_name, priority, created_at, workflow_id)
     where status = 'ENQUEUED' and partition_key is null;
 -- For: giving back the work of a dead executor, and counting what runs of a queue in each process.
-create index workflows_running_idx on pyengine.workflows (executor_id, queue_name) where status = 'PENDING';
+create index workflows_running_idx on pyengine.workflows (executor_id, queue_name, claim_number) where status = 'PENDING';
 -- For: listing the newest workflows.
 create index workflows_created_idx on pyengine.workflows (created_at);

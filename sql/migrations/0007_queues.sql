@@ -14,6 +14,7 @@ create table pyengine.queues (
     max_depth int,
     is_paused boolean not null default false,
     claim_count bigint not null default 0,
+    counted_from bigint not null default 0,
     last_started_at timestamptz,
     partition_cursor text,
     created_at timestamptz not null,
@@ -46,6 +47,7 @@ comment on column pyengine.queues.partition_concurrency is 'How many with the sa
 comment on column pyengine.queues.limiter_limit is 'How many may start in any window of limiter_period.';
 comment on column pyengine.queues.max_depth is 'How many may wait; a further enqueue is refused with PE429.';
 comment on column pyengine.queues.claim_count is 'Raised by each claim under a limit, so that claims exclude each other under any isolation level.';
+comment on column pyengine.queues.counted_from is 'No workflow of a claim with a smaller number runs any more.';
 comment on column pyengine.queues.last_started_at is 'The engine''s time at the last claim under a rate limit; it never goes back.';
 comment on column pyengine.queues.partition_cursor is 'The partition key that was looked at last; the next claim begins behind it.';
 

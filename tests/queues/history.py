@@ -65,8 +65,8 @@ end $$;
 create trigger audit_new after insert on pyengine.queues for each row execute function audit.note_queue();
 create trigger audit_changed after update on pyengine.queues
     for each row when (
-        to_jsonb(old) - '{claim_count,last_started_at,partition_cursor}'::text[]
-        <> to_jsonb(new) - '{claim_count,last_started_at,partition_cursor}'::text[]
+        to_jsonb(old) - '{claim_count,counted_from,last_started_at,partition_cursor}'::text[]
+        <> to_jsonb(new) - '{claim_count,counted_from,last_started_at,partition_cursor}'::text[]
     ) execute function audit.note_queue();
 
 create function audit.note_start() returns trigger language plpgsql as $$

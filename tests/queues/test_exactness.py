@@ -37,6 +37,50 @@ def test_all_limits_hold_at_every_commit(
     assert (played.hibernations > 0) == (isolation == "read committed")
 
 
+@pytest.fixture
+def moving_mark(recorded: Session) -> Iterator[None]:
+    """Each claim notes the first that still runs, however quickly that is counted."""
+    query = "select pg_get_functiondef('pyengine._queue_room'::regproc)"
+    ((made,),) = recorded.execute(query).fetchall()
+    moving = made.replace("'0.3 milliseconds'", "'-1 second'")
+    assert moving != made
+    recorded.execute(moving.encode())
+    yield
+    recorded.execute(made.encode())
+
+
+@pytest.mark.race
+@pytest.mark.usefixtures("moving_mark")
+def test_all_limits_hold_while_what_is_over_is_left_out_of_the_count(
+    recorded: Session, recording_url: str
+) -> None:
+    played = Arena(recording_url, seed=2)
+
+    played.run(800)
+
+    assert history.violations(recorded) == {}
+    marks = "select queue_name from pyengine.queues where counted_from > 0 order by 1"
+    assert {"both", "global", "worker"} <= {name for (name,) in recorded.execute(marks)}
+
+
+@pytest.mark.usefixtures("moving_mark")
+def test_what_was_claimed_without_a_limit_is_counted_when_there_is_one(recorded: Session) -> None:
+    arena.queue(recorded, "q")
+    executor = register(recorded)
+    enqueue(recorded, *(request("q", name) for name in ("first", "second", "third", "fourth")))
+    assert [i for i, _ in claim(recorded, executor, 1)] == ["first"]
+    arena.queue(recorded, "q", concurrency=2)
+
+    (second,) = claim(recorded, executor, 1)
+    finish(recorded, second)
+    (third,) = claim(recorded, executor, 1)
+
+    assert claim(recorded, executor, 1) == []
+    query = "select workflow_id, claim_number is null from pyengine.workflows where status = 'PENDING' order by 1"
+    assert recorded.execute(query).fetchall() == [("first", True), ("third", False)]
+    assert third[0] == "third"
+
+
 @pytest.mark.slow
 @pytest.mark.race
 @pytest.mark.parametrize("isolation", ["read committed", "repeatable read"])

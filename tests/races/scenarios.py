@@ -237,7 +237,10 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 # What is new in every moment and means nothing by itself. A time counts as being there or not.
-IGNORED = {"queues": ("claim_count", "partition_cursor"), "executors": ("executor_id",)}
+IGNORED = {
+    "queues": ("claim_count", "counted_from", "partition_cursor"),
+    "executors": ("executor_id",),
+}
 
 
 def perform(

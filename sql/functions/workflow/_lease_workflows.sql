@@ -1,7 +1,13 @@
 -- Lease workflows that the caller has locked: count the attempt, or dead-letter those without attempts left. Those that
 -- were started without a number of attempts get that of the executor's function.
+-- Each gets the number of its claim, where that was made under the lock of its queue.
 -- Hibernated ones (PENDING) go on with their attempt, which is neither counted again nor the last.
-create or replace function pyengine._lease_workflows(workflow_ids text[], executor_id bigint, lease_token uuid)
+create or replace function pyengine._lease_workflows(
+    workflow_ids text[],
+    executor_id bigint,
+    lease_token uuid,
+    claim_numbers bigint[] default null
+)
 returns text[]
 language plpgsql
 volatile
@@ -27,12 +33,13 @@ begin
         update pyengine.workflows w
         set status = 'PENDING', lease_token = _lease_workflows.lease_token,
             executor_id = _lease_workflows.executor_id, executor_name = v_executor_name,
+            claim_number = i.claim_number,
             attempt_count = w.attempt_count + (w.status <> 'PENDING')::int,
             max_attempts = coalesce(
                 w.max_attempts, pyengine._attempt_limit(v_limits, w.name, w.class_name, w.config_name)),
             started_at = case when w.status = 'PENDING' then w.started_at else v_now end,
             deadline_at = coalesce(w.deadline_at, v_now + w.timeout), updated_at = v_now
-        from unnest(_lease_workflows.workflow_ids) i (workflow_id)
+        from unnest(_lease_workflows.workflow_ids, _lease_workflows.claim_numbers) i (workflow_id, claim_number)
         where w.workflow_id = i.workflow_id
             and (w.status = 'PENDING' or w.attempt_count < coalesce(w.max_attempts,
                 pyengine._attempt_limit(v_limits, w.name, w.class_name, w.config_name)) is not false)

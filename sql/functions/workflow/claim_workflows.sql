@@ -33,6 +33,8 @@ declare
     v_claimed text[];
     v_queue pyengine.workable_queue;
     v_picked text[];
+    v_more text[];
+    v_numbers bigint[];
     v_is_logged boolean := false;
 begin
     if claim_workflows.claim_limit between 1 and 10000 is not true then
@@ -64,14 +66,18 @@ begin
     perform pyengine._promote_delayed();
     v_claimed := pyengine._claim_due(null, v_executor, claim_workflows.lease_token, claim_workflows.claim_limit);
     v_picked := pyengine._pick_from_order(null, v_executor, claim_workflows.claim_limit - cardinality(v_claimed));
+    v_numbers := array_fill(null::bigint, array[cardinality(v_picked)]);
     for v_queue in
         select q.* from pyengine._lock_queues(v_executor, claim_workflows.queue_names) q order by random()
     loop
         v_claimed := v_claimed || pyengine._claim_due(v_queue.queue, v_executor, claim_workflows.lease_token,
             claim_workflows.claim_limit - cardinality(v_claimed || v_picked));
         exit when cardinality(v_claimed || v_picked) >= claim_workflows.claim_limit;
-        v_picked := v_picked || pyengine._pick_from_queue(v_queue.queue, v_executor,
+        v_more := pyengine._pick_from_queue(v_queue.queue, v_executor,
             claim_workflows.claim_limit - cardinality(v_claimed || v_picked), v_queue.is_locked);
+        v_picked := v_picked || v_more;
+        v_numbers := v_numbers || array_fill(
+            case when v_queue.is_locked then (v_queue.queue).claim_count end, array[cardinality(v_more)]);
         v_is_logged := v_is_logged
             or num_nonnulls((v_queue.queue).limiter_limit, (v_queue.queue).partition_limiter_limit) > 0;
     end loop;
@@ -90,7 +96,7 @@ begin
     end if;
     if v_picked <> '{}' then
         v_claimed := v_claimed || pyengine._lease_workflows(
-            v_picked, claim_workflows.executor_id, claim_workflows.lease_token);
+            v_picked, claim_workflows.executor_id, claim_workflows.lease_token, v_numbers);
     end if;
     if v_claimed <> '{}' then
         if claim_workflows.channel is not null then

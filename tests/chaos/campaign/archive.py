@@ -82,7 +82,9 @@ class Archive:
             line = (self._rows, change.xid, moment, moment, old, new)
             rows.setdefault("history(n, xid, began, at, old, new)", []).append(line)
         elif change.table == "queues":
-            if change.differs_beside("claim_count", "last_started_at", "partition_cursor"):
+            if change.differs_beside(
+                "claim_count", "counted_from", "last_started_at", "partition_cursor"
+            ):
                 line = (self._rows, change.xid, new)
                 rows.setdefault("queues(n, xid, queue)", []).append(line)
         elif change.table == "queue_starts":
