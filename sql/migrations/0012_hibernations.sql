@@ -30,14 +30,6 @@ create index hibernations_wait_idx on pyengine.hibernations (wait_key) where kin
 -- For: resuming what is due, queue by queue, and knowing when the next one is due.
 create index hibernations_due_idx on pyengine.hibernations (queue_name, due_at) where due_at is not null;
 
-alter table pyengine.workflows
-    drop constraint workflows_only_pending_is_leased,
-    drop constraint workflows_pending_has_executor,
-    add constraint workflows_only_pending_is_leased check (lease_token is null or status = 'PENDING'),
-    add constraint workflows_leased_has_executor check (
-        status <> 'PENDING' or (lease_token is null) = (executor_id is null)
-    );
-
 comment on column pyengine.workflows.status is 'ENQUEUED and DELAYED wait to be claimed, PENDING is owned by an executor or hibernates, the others are terminal.';
 comment on column pyengine.workflows.executor_id is 'The process that runs it now, or ran it last; null while it hibernates.';
 comment on column pyengine.workflows.lease_token is 'Random token of the current run; every write of a run must name it. Null when nobody owns the workflow; a PENDING one without it hibernates.';

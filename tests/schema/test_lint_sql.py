@@ -4,7 +4,7 @@ import pytest
 
 from pyengine.schema import sql_root
 from tests.schema.conftest import Tree
-from tests.tools.lint_sql import problems
+from tests.tools.lint_sql import LAST_WITH_WAITING_WRITERS, problems
 
 GOOD = """\
 create or replace function pyengine.greet(name text)
@@ -178,6 +178,30 @@ BAD_MIGRATIONS = [
     ("create table pyengine.t (at timestamptz default now());", "reads the clock by now"),
     ("create tabel pyengine.t (id int);", "cannot parse"),
 ]
+
+
+KEEPS_WAITING = [
+    (
+        "create index t_idx on pyengine.schema_migrations (name);",
+        "changes the indexes of a table in use",
+    ),
+    ("drop index pyengine.t_idx;", "changes the indexes of a table in use"),
+    (
+        "alter table pyengine.schema_migrations add constraint c check (version < 9);",
+        "checks every row of a table in use",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "complaint"), KEEPS_WAITING)
+def test_a_migration_that_keeps_writers_of_a_table_in_use_waiting_is_found(
+    tree: Tree, text: str, complaint: str
+) -> None:
+    for version in range(1, LAST_WITH_WAITING_WRITERS + 1):
+        tree.migration(f"{version:04}_empty", "")
+    tree.migration(f"{LAST_WITH_WAITING_WRITERS + 1:04}_bad", text)
+
+    assert any(complaint in problem for problem in problems(tree.root))
 
 
 @pytest.mark.parametrize(("text", "complaint"), BAD_MIGRATIONS)

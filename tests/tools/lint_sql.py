@@ -92,6 +92,7 @@ def problems(root: Path) -> list[str]:
     for migration in sources.migrations:
         found += _told(migration.path, _migration_problems(migration.sql))
         found += _told(migration.path, _index_problems(migration))
+        found += _told(migration.path, _waiting_problems(migration))
         found += _told(migration.path, _clock_problems(migration.path, migration.sql))
     names: Counter[str] = Counter()
     for source in sources.repeatables:
@@ -152,6 +153,18 @@ def _index_problems(migration: Migration) -> Iterator[str]:
         for text in indexes.statements(migration.sql):
             if indexes.concurrently(text) is None:
                 yield f"has no concurrent form of {text!r}: `create index name on` or `drop index name`"
+
+
+def _waiting_problems(migration: Migration) -> Iterator[str]:
+    """What reads a whole table while everybody else waits for it."""
+    if migration.version <= LAST_WITH_WAITING_WRITERS:
+        return
+    for raw in parse_sql(migration.sql):
+        commands: Any = raw.stmt.cmds if isinstance(raw.stmt, ast.AlterTableStmt) else ()
+        for command in commands:
+            is_constraint = isinstance(command.def_, ast.Constraint)
+            if is_constraint and not command.def_.skip_validation:
+                yield "checks every row of a table in use while others wait: add the constraint `not valid`"
 
 
 class _Relations(Visitor):  # type: ignore[misc, unused-ignore]
