@@ -27,6 +27,7 @@ import psycopg
 from pyengine import schema
 from pyengine.embedded.binaries import select
 from tests.bench import (
+    calls,
     curves,
     horizon,
     limits,
@@ -49,6 +50,7 @@ ROOT = Path(__file__).parents[2]
 # Workloads of pyengine alone: how it behaves as things grow.
 GROWTH: Mapping[str, Callable[[Bench], Iterator[Figure]]] = {
     **horizon.WORKLOADS,
+    **calls.WORKLOADS,
     **listing.WORKLOADS,
     **queues.WORKLOADS,
     **streams.WORKLOADS,

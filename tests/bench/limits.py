@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -24,15 +25,21 @@ begin
 end $$;
 """
 _SCRIPT = "select bare.record_step('workflow-' || :client_id, '1');\n"
+CALL = "select bare.record_step($1::text, $2::json)"
 
 
 def measure(url: str, bindir: Path, directory: Path) -> dict[str, float]:
     """Calls per second with one connection and with many."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(_BARE)
+        prepare(connection)
     script = directory / "bare.sql"
     script.write_text(_SCRIPT, encoding="ascii")
     return {name: _pgbench(url, bindir, script, count) for name, count in CONNECTIONS.items()}
+
+
+def prepare(session: psycopg.Connection[Any]) -> None:
+    """Make the bare function."""
+    session.execute(_BARE)
 
 
 def _pgbench(url: str, bindir: Path, script: Path, connections: int) -> float:
