@@ -86,7 +86,7 @@ class Gateway:
             writes = LoopLane(self, width=1, batch=MAX_BATCH)
             calls = LoopLane(self, width=_PARALLEL_CALLS, batch=1)
             lanes = self._loops[loop] = (writes, calls)
-        return await lanes[isinstance(item, Call)].submit(item)
+        return await lanes[isinstance(item, Call)].submit(item, loop)
 
     def retries(self) -> Retries:
         """The repetitions of one more call."""
@@ -351,9 +351,8 @@ class LoopLane:
         self._is_crowded = False  # the last batch was more than one write
         self._is_due = False
 
-    async def submit(self, item: Call[Any] | Write) -> Any:
+    async def submit(self, item: Call[Any] | Write, loop: asyncio.AbstractEventLoop) -> Any:
         """Perform a call or write and wait for it. A cancelled waiter does not undo what was sent."""
-        loop = asyncio.get_running_loop()
         promise = _Promise(item, loop.create_future())
         self._pending.append(promise)
         self._send_next(loop)
