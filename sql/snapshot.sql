@@ -4519,8 +4519,8 @@ begin
         where not e.work_is_returned;
         if pyengine.now() - v_began_at > interval '0.3 milliseconds' then
             update pyengine.queues q
-            set counted_from = coalesce(v_first, q.claim_count)
-            where q.queue_name = (_queue_room.queue).queue_name and q.counted_from < coalesce(v_first, q.claim_count);
+            set counted_from = least(v_first, q.claim_count)
+            where q.queue_name = (_queue_room.queue).queue_name and q.counted_from < least(v_first, q.claim_count);
         end if;
         if (_queue_room.queue).concurrency is not null then
             v_running := v_running + (

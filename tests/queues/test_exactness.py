@@ -81,6 +81,25 @@ def test_what_was_claimed_without_a_limit_is_counted_when_there_is_one(recorded:
     assert third[0] == "third"
 
 
+@pytest.mark.usefixtures("moving_mark")
+def test_what_runs_of_a_queue_that_was_deleted_is_counted_with_what_its_successor_starts(
+    recorded: Session,
+) -> None:
+    arena.queue(recorded, "q", concurrency=3)
+    executor = register(recorded)
+    enqueue(recorded, *(request("q", f"of the first {number}") for number in range(5)))
+    for _ in range(4):
+        finish(recorded, *claim(recorded, executor, 1))
+    claim(recorded, executor, 1)
+    arena.call(recorded, "select pyengine.delete_queue('q')")
+    arena.queue(recorded, "q", concurrency=3)
+    enqueue(recorded, *(request("q", f"of the second {number}") for number in range(5)))
+
+    claimed = [claim(recorded, executor, 1) for _ in range(5)]
+
+    assert [len(leases) for leases in claimed] == [1, 1, 0, 0, 0]
+
+
 @pytest.mark.slow
 @pytest.mark.race
 @pytest.mark.parametrize("isolation", ["read committed", "repeatable read"])
