@@ -6,12 +6,12 @@ import argparse
 import random
 import sys
 
-from tests.chaos.campaign import claims, cron
+from tests.chaos.campaign import claims, cron, piles
 from tests.chaos.campaign.faults import CAMPAIGNS
 from tests.chaos.campaign.report import Report
 from tests.chaos.campaign.runner import run
 
-_OTHERS = (claims.NAME, cron.NAME)
+_OTHERS = (claims.NAME, piles.NAME, cron.NAME)
 
 
 def main() -> None:
@@ -44,6 +44,8 @@ def _run(name: str, given: argparse.Namespace) -> Report:
     seconds = given.minutes * 60
     if name == claims.NAME:
         return claims.run(given.seed, seconds)
+    if name == piles.NAME:
+        return piles.run(given.seed, seconds)
     if name == cron.NAME:
         return cron.run(given.seed, given.years)
     return run(name, given.seed, seconds, pace=given.pace, workers=given.workers)

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.chaos.campaign import cron, workload
+from tests.chaos.campaign import cron, piles, workload
 from tests.chaos.campaign.faults import CAMPAIGNS
 from tests.chaos.campaign.runner import run
 
@@ -26,6 +26,16 @@ def test_every_promise_holds_under(name: str) -> None:
     assert report.violations == {}
     assert report.missed == []
     assert not report.files
+
+
+@pytest.mark.campaign
+@pytest.mark.chaos
+def test_no_functions_wait_for_each_other_in_a_circle() -> None:
+    report = piles.run(int(os.environ.get("SEED", "1")), 8.0)
+
+    print(report.line())
+    assert report.violations == {}
+    assert report.missed == []
 
 
 @pytest.mark.slow
