@@ -4329,7 +4329,7 @@ $$;
 COMMENT ON FUNCTION pyengine._prolong_waits(executor pyengine.executors) IS 'Keeps the waits of an executor for work alive.';
 
 
-CREATE FUNCTION pyengine._promote_delayed() RETURNS integer
+CREATE FUNCTION pyengine._promote_delayed() RETURNS bigint[]
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
@@ -4344,11 +4344,11 @@ begin
     if not exists (
         select 1 from pyengine.workflows w where w.status = 'DELAYED' and w.delayed_until <= v_now
     ) then
-        return 0;
+        return '{}';
     end if;
     perform 1 from pyengine.settings s for no key update skip locked;
     if not found then
-        return 0;
+        return '{}';
     end if;
     v_due := array(
         select w.workflow_id
@@ -4359,7 +4359,7 @@ begin
         for no key update skip locked
     );
     if v_due = '{}' then
-        return 0;
+        return '{}';
     end if;
     with promoted as (
         update pyengine.workflows w
@@ -4369,13 +4369,12 @@ begin
         returning w.queue_name
     )
     select array_agg(distinct pyengine.wait_key('work', coalesce(p.queue_name, ''))) into v_work_keys from promoted p;
-    perform pyengine._remove_bookmarks(v_work_keys);
-    return cardinality(v_due);
+    return v_work_keys;
 end
 $$;
 
 
-COMMENT ON FUNCTION pyengine._promote_delayed() IS 'Makes up to 1000 delayed workflows that are due claimable; returns how many.';
+COMMENT ON FUNCTION pyengine._promote_delayed() IS 'Makes up to 1000 delayed workflows that are due claimable; returns the keys of the work of their queues.';
 
 
 CREATE FUNCTION pyengine._prune_ticks(schedule_name text) RETURNS void
@@ -7033,6 +7032,8 @@ declare
     v_executor pyengine.executors;
     v_claimed text[];
     v_queue pyengine.workable_queue;
+    v_queues pyengine.workable_queue[];
+    v_promoted_keys bigint[];
     v_picked text[];
     v_more text[];
     v_numbers bigint[];
@@ -7064,13 +7065,17 @@ begin
         end if;
     end if;
 
-    perform pyengine._promote_delayed();
+    v_promoted_keys := pyengine._promote_delayed();
+    -- Before the first workflow and the first bookmark: a fenced run may hold a queue and wait for what was resumed.
+    v_queues := array(
+        select q from pyengine._lock_queues(v_executor, claim_workflows.queue_names) q order by random());
+    if v_promoted_keys <> '{}' then
+        perform pyengine._remove_bookmarks(v_promoted_keys);
+    end if;
     v_claimed := pyengine._claim_due(null, v_executor, claim_workflows.lease_token, claim_workflows.claim_limit);
     v_picked := pyengine._pick_from_order(null, v_executor, claim_workflows.claim_limit - cardinality(v_claimed));
     v_numbers := array_fill(null::bigint, array[cardinality(v_picked)]);
-    for v_queue in
-        select q.* from pyengine._lock_queues(v_executor, claim_workflows.queue_names) q order by random()
-    loop
+    foreach v_queue in array v_queues loop
         v_claimed := v_claimed || pyengine._claim_due(v_queue.queue, v_executor, claim_workflows.lease_token,
             claim_workflows.claim_limit - cardinality(v_claimed || v_picked));
         exit when cardinality(v_claimed || v_picked) >= claim_workflows.claim_limit;

@@ -23,4 +23,5 @@ comment on column pyengine.bookmarks.expires_at is 'When the executor looks from
 comment on column pyengine.bookmarks.look_took is 'How long the last look of a tick at the front took, 0 before it: the longer, the fewer ticks look there.';
 
 drop function if exists pyengine._workable_queues(text, text[]);
+drop function if exists pyengine._promote_delayed();
 drop function if exists pyengine.claim_workflows(bigint, uuid, int, text[], text);

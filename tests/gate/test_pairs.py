@@ -24,6 +24,8 @@ SCHEDULES = 4
 FOUND = [
     # A start found its id, or its deduplication id, taken by a workflow that was deleted before it could say by which.
     ("workflows", "start again", "delete"),
+    # A claim held what was resumed, or a bookmark, and waited for a queue; a fenced run held that and waited for it.
+    ("workflows", "claim", "resume", "apply a batch"),
     ("queues", "enqueue_workflow: held", "delete_workflows"),
     ("queues", "enqueue_workflow: held", "cancel_workflow"),
     # A queue was deleted between the look whether it is there and its change: nothing was registered.

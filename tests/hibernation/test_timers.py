@@ -32,19 +32,21 @@ def entries_read(sql: Sql, index: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("index", "look"),
+    ("index", "look", "nothing"),
     [
-        ("workflows_delayed_idx", "select pyengine._promote_delayed()"),
-        ("workflows_deadline_idx", "select pyengine._cancel_overdue(batch_limit => 100)"),
+        ("workflows_delayed_idx", "select pyengine._promote_delayed()", []),
+        ("workflows_deadline_idx", "select pyengine._cancel_overdue(batch_limit => 100)", 0),
     ],
 )
-def test_looking_for_due_workflows_reads_no_others(sql: Sql, index: str, look: str) -> None:
+def test_looking_for_due_workflows_reads_no_others(
+    sql: Sql, index: str, look: str, nothing: object
+) -> None:
     sql.execute(_WORKFLOWS, ["DELAYED", MANY])
     sql.execute("analyze pyengine.workflows")
     before = entries_read(sql, index)
 
     for _ in range(3):
-        assert sql.execute(look).fetchone() == (0,)
+        assert sql.execute(look).fetchone() == (nothing,)
 
     assert entries_read(sql, index) - before < MANY
 

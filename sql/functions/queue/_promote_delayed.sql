@@ -1,11 +1,14 @@
 -- Make delayed workflows that are due claimable. A debounced one lets its key go: the next call starts another.
 -- Locks: the settings row (no key update, not waiting for it), then the workflow rows (no key update, skipping locked
--- ones), then the bookmarks of their queues: their old places may lie before them.
+-- ones).
+--
+-- The caller removes the bookmarks of these queues, behind which their old places may lie, when it has locked the queues
+-- that it needs: who holds a bookmark waits for nothing that comes before it.
 --
 -- One transaction promotes at a time. Two would meet: the second would lock, with its older snapshot, what the first
 -- has just made claimable, and keep it from those who claim while the second waits for a queue.
 create or replace function pyengine._promote_delayed()
-returns int
+returns bigint[]
 language plpgsql
 volatile
 security definer
@@ -22,11 +25,11 @@ begin
     if not exists (
         select 1 from pyengine.workflows w where w.status = 'DELAYED' and w.delayed_until <= v_now
     ) then
-        return 0;
+        return '{}';
     end if;
     perform 1 from pyengine.settings s for no key update skip locked;
     if not found then
-        return 0;
+        return '{}';
     end if;
     v_due := array(
         select w.workflow_id
@@ -37,7 +40,7 @@ begin
         for no key update skip locked
     );
     if v_due = '{}' then
-        return 0;
+        return '{}';
     end if;
     with promoted as (
         update pyengine.workflows w
@@ -47,9 +50,8 @@ begin
         returning w.queue_name
     )
     select array_agg(distinct pyengine.wait_key('work', coalesce(p.queue_name, ''))) into v_work_keys from promoted p;
-    perform pyengine._remove_bookmarks(v_work_keys);
-    return cardinality(v_due);
+    return v_work_keys;
 end
 $$;
 
-comment on function pyengine._promote_delayed is 'Makes up to 1000 delayed workflows that are due claimable; returns how many.';
+comment on function pyengine._promote_delayed is 'Makes up to 1000 delayed workflows that are due claimable; returns the keys of the work of their queues.';

@@ -5,8 +5,7 @@
 -- The ticks of the executor look there (_review_bookmarks), and make the bookmark last. Without them the front is read
 -- again after a second and a half, and after longer the longer that takes: a tenth of the time is spent on it.
 --
--- Locks: the bookmark, and goes without one rather than wait for it: another claim of the executor may hold it and wait
--- for a queue that this one has locked. Only who holds the advisory lock inserts it, because inserting can't skip.
+-- Locks: the bookmark, and goes without one rather than wait for it. Only who holds the advisory lock inserts it, because inserting can't skip.
 create or replace function pyengine._set_bookmark(
     place pyengine.bookmarks,
     last_picked text,

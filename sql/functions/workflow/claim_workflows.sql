@@ -1,8 +1,8 @@
 -- Hand runnable workflows to an executor, each with its input and whole history, under the given lease token:
 -- those without a queue first, then from the application's queues, as much as their limits allow. Hibernated ones that
 -- are due come before those that have not begun.
--- Locks: the rows of limited queues that have work (in name order), then the claimed workflow rows (no key update,
--- skipping locked ones).
+-- Locks: what has become due (skipping locked rows), the rows of limited queues that have work (in name order), then the
+-- bookmarks of what has become due, and the claimed workflow rows (no key update, skipping locked ones).
 --
 -- A repeated call with the same lease token returns what the first call claimed, so a lost reply strands nothing; it
 -- waits for the first, if that still runs. Who knows that a call is the first says so (is_repeated => false), and saves
@@ -32,6 +32,8 @@ declare
     v_executor pyengine.executors;
     v_claimed text[];
     v_queue pyengine.workable_queue;
+    v_queues pyengine.workable_queue[];
+    v_promoted_keys bigint[];
     v_picked text[];
     v_more text[];
     v_numbers bigint[];
@@ -63,13 +65,17 @@ begin
         end if;
     end if;
 
-    perform pyengine._promote_delayed();
+    v_promoted_keys := pyengine._promote_delayed();
+    -- Before the first workflow and the first bookmark: a fenced run may hold a queue and wait for what was resumed.
+    v_queues := array(
+        select q from pyengine._lock_queues(v_executor, claim_workflows.queue_names) q order by random());
+    if v_promoted_keys <> '{}' then
+        perform pyengine._remove_bookmarks(v_promoted_keys);
+    end if;
     v_claimed := pyengine._claim_due(null, v_executor, claim_workflows.lease_token, claim_workflows.claim_limit);
     v_picked := pyengine._pick_from_order(null, v_executor, claim_workflows.claim_limit - cardinality(v_claimed));
     v_numbers := array_fill(null::bigint, array[cardinality(v_picked)]);
-    for v_queue in
-        select q.* from pyengine._lock_queues(v_executor, claim_workflows.queue_names) q order by random()
-    loop
+    foreach v_queue in array v_queues loop
         v_claimed := v_claimed || pyengine._claim_due(v_queue.queue, v_executor, claim_workflows.lease_token,
             claim_workflows.claim_limit - cardinality(v_claimed || v_picked));
         exit when cardinality(v_claimed || v_picked) >= claim_workflows.claim_limit;
