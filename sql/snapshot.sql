@@ -807,7 +807,7 @@ CREATE UNLOGGED TABLE pyengine.bookmarks (
 WITH (fillfactor='50');
 
 
-COMMENT ON TABLE pyengine.bookmarks IS 'Where executors go on looking for work in queues whose front is costly to read; few rows, for a second or some.';
+COMMENT ON TABLE pyengine.bookmarks IS 'Where executors go on looking for work in queues whose front is costly to read; few rows, for some seconds.';
 
 
 COMMENT ON COLUMN pyengine.bookmarks.queue_name IS 'The queue; empty for work without a queue.';

@@ -15,7 +15,7 @@ create unlogged table pyengine.bookmarks (
     constraint bookmarks_pkey primary key (executor_id, queue_name)
 ) with (fillfactor = 50);
 
-comment on table pyengine.bookmarks is 'Where executors go on looking for work in queues whose front is costly to read; few rows, for a second or some.';
+comment on table pyengine.bookmarks is 'Where executors go on looking for work in queues whose front is costly to read; few rows, for some seconds.';
 comment on column pyengine.bookmarks.queue_name is 'The queue; empty for work without a queue.';
 comment on column pyengine.bookmarks.wait_key is 'The key of the queue''s work, by which those who give work back remove the bookmark.';
 comment on column pyengine.bookmarks.workflow_id is 'With priority and created_at the place in the queue: what comes before it was looked at.';

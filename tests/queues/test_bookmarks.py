@@ -171,7 +171,7 @@ def test_a_tick_that_finds_nothing_in_front_of_a_bookmark_makes_it_last(
 
     tick(sql, executor)
 
-    query = "select expires_at > now() + interval '9 seconds' from pyengine.bookmarks"
+    query = "select expires_at > now() + interval '9 seconds' from pyengine.bookmarks where queue_name = 'q'"
     assert sql.execute(query).fetchall() == [(True,)]
 
 
@@ -183,7 +183,8 @@ def test_a_tick_does_not_wait_for_a_bookmark(sql: Session, engine_url: str, exec
         tick(sql, executor)
         sql.execute("reset lock_timeout")
 
-    assert sql.execute("select count(*) from pyengine.bookmarks").fetchall() == [(1,)]
+    query = "select count(*) from pyengine.bookmarks where queue_name = 'q'"
+    assert sql.execute(query).fetchall() == [(1,)]
 
 
 def test_an_enqueue_that_is_committed_a_little_later_is_not_overlooked(sql: Session) -> None:
