@@ -18,7 +18,6 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-set jit = off
 set enable_seqscan = off
 as $$
 declare
