@@ -3235,7 +3235,6 @@ COMMENT ON FUNCTION pyengine._has_work_without_queue(executor pyengine.executors
 CREATE FUNCTION pyengine._hold_lease(workflow_id text, lease_token uuid) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 declare
@@ -5313,6 +5312,8 @@ COMMENT ON FUNCTION pyengine._set_bookmark(place pyengine.bookmarks, last_picked
 CREATE FUNCTION pyengine._set_paused(queue_name text, is_paused boolean) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
     AS $$
 begin
     update pyengine.queues q
@@ -5369,8 +5370,7 @@ COMMENT ON FUNCTION pyengine._sql_arguments(inputs json) IS 'What the first step
 
 
 CREATE FUNCTION pyengine._start_alone(request pyengine.start_request, executor_id bigint, executor_name text) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
+    LANGUAGE plpgsql
     AS $$
 declare
     v_now timestamptz := pyengine.now();
@@ -6185,10 +6185,7 @@ COMMENT ON FUNCTION pyengine._wait_until(timeout_seconds double precision) IS 'W
 
 
 CREATE FUNCTION pyengine._wake(wait_keys bigint[]) RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET jit TO 'off'
-    SET enable_seqscan TO 'off'
+    LANGUAGE plpgsql
     AS $$
 begin
     -- Nearly always nobody waits; to see that takes one statement.
@@ -6245,6 +6242,8 @@ COMMENT ON FUNCTION pyengine._wake_ended(workflow_ids text[], queue_names text[]
 CREATE FUNCTION pyengine._wake_returned(wait_keys bigint[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
     AS $$
 begin
     perform pyengine._remove_bookmarks(_wake_returned.wait_keys);
@@ -7702,7 +7701,6 @@ COMMENT ON FUNCTION pyengine.finish_sql_step(workflow_id text, lease_token uuid,
 CREATE FUNCTION pyengine.finish_workflows(requests json) RETURNS SETOF pyengine.finish_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 declare
@@ -8043,6 +8041,8 @@ COMMENT ON FUNCTION pyengine.hibernate_workflow(workflow_id text, lease_token uu
 CREATE FUNCTION pyengine.import_workflow(document json, is_active boolean DEFAULT false) RETURNS SETOF text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
     AS $$
 declare
     v_now timestamptz := pyengine.now();
@@ -8849,7 +8849,6 @@ COMMENT ON FUNCTION pyengine.receive_message(workflow_id text, lease_token uuid,
 CREATE FUNCTION pyengine.record_step_in_transaction(workflow_id text, lease_token uuid, step_id integer, name text, serialization text, output json, elapsed_ms double precision DEFAULT 0) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 declare
@@ -8882,7 +8881,6 @@ COMMENT ON FUNCTION pyengine.record_step_in_transaction(workflow_id text, lease_
 CREATE FUNCTION pyengine.record_steps(requests json) RETURNS SETOF pyengine.step_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET jit TO 'off'
     SET enable_seqscan TO 'off'
     AS $$
 declare
@@ -9035,6 +9033,8 @@ COMMENT ON FUNCTION pyengine.register_executor(name text, application_name text,
 CREATE FUNCTION pyengine.register_kafka_queues() RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
     AS $$
 declare
     v_now timestamptz := pyengine.now();
@@ -9056,6 +9056,8 @@ COMMENT ON FUNCTION pyengine.register_kafka_queues() IS 'Makes the queues _dbos_
 CREATE FUNCTION pyengine.register_queue(queue_name text, application_name text DEFAULT NULL::text, worker_concurrency integer DEFAULT NULL::integer, concurrency integer DEFAULT NULL::integer, partition_concurrency integer DEFAULT NULL::integer, partition_worker_concurrency integer DEFAULT NULL::integer, limiter_limit integer DEFAULT NULL::integer, limiter_period_seconds double precision DEFAULT NULL::double precision, partition_limiter_limit integer DEFAULT NULL::integer, partition_limiter_period_seconds double precision DEFAULT NULL::double precision, polling_interval_seconds double precision DEFAULT 1, max_depth integer DEFAULT NULL::integer, on_conflict text DEFAULT 'always_update'::text, application_version text DEFAULT NULL::text) RETURNS SETOF pyengine.queues
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET jit TO 'off'
+    SET enable_seqscan TO 'off'
     AS $$
 declare
     v_now timestamptz := pyengine.now();
@@ -9895,9 +9897,7 @@ COMMENT ON FUNCTION pyengine.start_workflow(workflow_name text, positional_args 
 CREATE FUNCTION pyengine.start_workflows(requests json, executor_id bigint DEFAULT NULL::bigint, common json DEFAULT NULL::json) RETURNS SETOF pyengine.start_answer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
-    SET jit TO 'off'
     SET enable_seqscan TO 'off'
-    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     v_executor_name text;

@@ -83,11 +83,12 @@ RUNS_USERS_CODE = frozenset(
     }
 )
 CLOCK_FILE = "functions/base/now.sql"
+# These are called so often that they have no settings of their own: they rely on those of their callers.
+INHERITING = frozenset({"functions/base/_wake.sql", "functions/workflow/_start_alone.sql"})
 # These are called so often that each setting counts, and reach every row through an index: their plans are never dear,
 # as tests/schema/test_hot_plans.py sees.
 CHEAP = frozenset(
     {
-        "functions/base/_wake.sql",
         "functions/step/record_step_in_transaction.sql",
         "functions/step/record_steps.sql",
         "functions/workflow/_hold_lease.sql",
@@ -255,13 +256,25 @@ def _function_problems(path: str, text: str, function: ast.CreateFunctionStmt) -
         yield "does not say whether it is volatile, stable or immutable"
     if options["language"].sval == "plpgsql":
         is_definer = _is_on(options.get("security"))
-        if path in RUNS_USERS_CODE:
-            if is_definer or _search_path(function):
-                yield "runs functions of users with rights or a search path that are not their caller's"
-        else:
-            yield from _plpgsql_problems(
-                path, text, function, must_define=not (is_private or is_definer)
-            )
+        yield from _rights_problems(
+            path, text, function, is_private=is_private, is_definer=is_definer
+        )
+
+
+def _rights_problems(
+    path: str, text: str, function: ast.CreateFunctionStmt, *, is_private: bool, is_definer: bool
+) -> Iterator[str]:
+    if path in RUNS_USERS_CODE:
+        if is_definer or _search_path(function):
+            yield "runs functions of users with rights or a search path that are not their caller's"
+    elif path in INHERITING:
+        if is_definer or _settings(function):
+            yield "has rights or settings that are not its callers'"
+        yield from _body_problems(path, text)
+    else:
+        yield from _plpgsql_problems(
+            path, text, function, must_define=not (is_private or is_definer)
+        )
 
 
 def _plpgsql_problems(
@@ -271,12 +284,25 @@ def _plpgsql_problems(
         yield f"lacks `set search_path = {', '.join(SEARCH_PATH)}`"
     if must_define:
         yield "lacks `security definer`"
-    settings = {option.arg.name for option in function.options or () if option.defname == "set"}
+    settings = _settings(function)
+    if "enable_seqscan" not in settings:
+        for name in _called(text, INHERITING):
+            yield f"lacks `set enable_seqscan = off`, on which {name} relies"
     if "enable_seqscan" in settings and "jit" not in settings and path not in CHEAP:
         yield "lacks `set jit = off`: a plan with a disabled node looks dear enough to be compiled"
     if not _is_dollar_quoted(text):
         yield "has a body that is not dollar-quoted, where the schema could not be renamed"
     yield from _body_problems(path, text)
+
+
+def _settings(function: ast.CreateFunctionStmt) -> set[str]:
+    return {option.arg.name for option in function.options or () if option.defname == "set"}
+
+
+def _called(text: str, paths: Iterable[str]) -> list[str]:
+    """Which of the functions of these files a function calls."""
+    names = sorted(PurePosixPath(path).stem for path in paths)
+    return [name for name in names if re.search(rf"\b{SOURCE_SCHEMA}\.{name}\(", text)]
 
 
 def _search_path(function: ast.CreateFunctionStmt) -> list[str]:

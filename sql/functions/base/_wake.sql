@@ -1,12 +1,10 @@
 -- Notify those, and only those, who said that they wait for one of these keys, and make the hibernated workflows due
--- that wait for one of them. Called after every lock on a workflow that the transaction takes.
+-- that wait for one of them. Called after every lock on a workflow that the transaction takes. It has the rights and the
+-- settings of its callers: to have its own would cost more than what it does.
 create or replace function pyengine._wake(wait_keys bigint[])
 returns void
 language plpgsql
 volatile
-security definer
-set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
 as $$
 begin
     -- Nearly always nobody waits; to see that takes one statement.

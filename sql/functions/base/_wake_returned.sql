@@ -7,6 +7,8 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
+set jit = off
+set enable_seqscan = off
 as $$
 begin
     perform pyengine._remove_bookmarks(_wake_returned.wait_keys);

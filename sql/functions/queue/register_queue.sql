@@ -22,6 +22,8 @@ language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
+set jit = off
+set enable_seqscan = off
 as $$
 declare
     v_now timestamptz := pyengine.now();

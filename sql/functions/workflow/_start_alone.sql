@@ -1,12 +1,11 @@
 -- Start one workflow that nothing refuses and that has no parent. False, and nothing is stored, when its queue has a
 -- depth limit or its id or deduplication id is taken: that is for the statement for a batch.
+-- It has the rights and the settings of start_workflows.
 -- Locks: the new row.
 create or replace function pyengine._start_alone(request pyengine.start_request, executor_id bigint, executor_name text)
 returns boolean
 language plpgsql
 volatile
-security definer
-set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_now timestamptz := pyengine.now();
