@@ -107,6 +107,8 @@ class Listener:
             except psycopg.Error as error:
                 self._session_pid = None
                 self._listening.clear()
+                if self._stopping.is_set():
+                    self._listening.set()
                 pause = self._retries.pause_after(error)
                 self._stopping.wait(_REFUSED_PAUSE_SECONDS if pause is None else pause)
 

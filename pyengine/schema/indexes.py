@@ -53,18 +53,22 @@ def can_be_beside(conn: psycopg.Connection[Any]) -> bool:
     return row == (conn.info.backend_pid,)
 
 
+def left_over(applied: Sequence[state.Applied], migrations: Sequence[Migration]) -> list[Migration]:
+    """The migrations that are recorded as not complete; those of a newer library are left to it."""
+    return [m for row, m in zip(applied, migrations, strict=False) if not row.is_complete]
+
+
 def complete(conn: psycopg.Connection[Any], schema: str, migrations: Sequence[Migration]) -> None:
     """Run what was left over of migrations that are recorded as not complete, unless somebody is at it."""
     try:
         with _alone(conn, schema) as is_alone:
             applied = state.read_table(conn, schema) if is_alone else ()
-            for row in applied:
-                if not row.is_complete:
-                    for statement in statements(rename_schema(migrations[row.version].sql, schema)):
-                        _run(conn, statement, schema)
-                    table = sql.Identifier(schema, "schema_migrations")
-                    update = "update {} set is_complete = true where version = %s"
-                    conn.execute(sql.SQL(update).format(table), [row.version])
+            for migration in left_over(applied, migrations):
+                for statement in statements(rename_schema(migration.sql, schema)):
+                    _run(conn, statement, schema)
+                table = sql.Identifier(schema, "schema_migrations")
+                update = "update {} set is_complete = true where version = %s"
+                conn.execute(sql.SQL(update).format(table), [migration.version])
     except psycopg.Error as exc:
         logger.warning(
             "indexes of schema %r are not built yet, the next migration goes on: %s",

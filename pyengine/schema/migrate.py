@@ -111,7 +111,7 @@ def migrate(
     applied = state.read(conn, schema)
     plan = state.decide(applied, sources, schema=schema, library_version=__version__)
     is_wanted = bool(plan) or application_role is not None or create_roles
-    if not is_wanted and all(row.is_complete for row in applied):
+    if not is_wanted and not indexes.left_over(applied, sources.migrations):
         return Report(schema, applied[-1].version)
     # A fresh schema has no work that could go on beside the migration.
     beside = bool(applied) and indexes.can_be_beside(conn)
@@ -122,7 +122,10 @@ def migrate(
         if application_role is not None:
             access.grant_role(conn, schema, application_role, engine_role)
 
-    report = _migrate(conn, sources, schema, grant, beside=beside)
+    # What is left over is no reason to refuse a process that only works here, and does not own the schema.
+    report = Report(schema, applied[-1].version if applied else -1)
+    if is_wanted:
+        report = _migrate(conn, sources, schema, grant, beside=beside)
     if beside:
         indexes.complete(conn, schema, sources.migrations)
     return report

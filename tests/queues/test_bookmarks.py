@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -150,6 +152,20 @@ def test_what_was_committed_late_is_found_when_the_bookmark_expires(
     assert [i for i, _ in claim(sql, executor)] == ["first", "second"]
 
 
+# Whatever is done takes a millisecond.
+SLOW = "clock_timestamp() + interval '1 millisecond' * nextval('pyengine.readings')"
+
+
+@contextmanager
+def clock(session: Session, reading: str) -> Iterator[None]:
+    """A transaction with a clock of its own, which is undone."""
+    function = f"create or replace function pyengine.now() returns timestamptz language sql as $$ select {reading} $$"
+    with session.transaction(force_rollback=True):
+        session.execute("create sequence pyengine.readings")
+        session.execute(function.encode())
+        yield
+
+
 def tick(session: Session, executor_id: int) -> None:
     session.execute("select pyengine.tick_executor(executor_id => %s)", (executor_id,))
 
@@ -169,10 +185,11 @@ def test_a_tick_that_finds_nothing_in_front_of_a_bookmark_makes_it_last(
     sql.execute("select pyengine.cancel_workflows(array['first', 'second'])")
     sql.execute("update pyengine.bookmarks set expires_at = now() + interval '1 second'")
 
-    tick(sql, executor)
+    with clock(sql, SLOW):
+        tick(sql, executor)
 
-    query = "select expires_at > now() + interval '9 seconds' from pyengine.bookmarks where queue_name = 'q'"
-    assert sql.execute(query).fetchall() == [(True,)]
+        query = "select expires_at > now() + interval '9 seconds' from pyengine.bookmarks where queue_name = 'q'"
+        assert sql.execute(query).fetchall() == [(True,)]
 
 
 def test_a_tick_does_not_wait_for_a_bookmark(sql: Session, engine_url: str, executor: int) -> None:
@@ -221,3 +238,60 @@ def test_nobody_waits_for_a_bookmark_to_set_it(
 
     ((left,),) = sql.execute("select count(*) from pyengine.bookmarks").fetchall()
     assert left == (0 if is_there and held_by != SET else 1)
+
+
+def test_a_bookmark_that_was_removed_meanwhile_is_not_set_again(
+    sql: Session, executor: int
+) -> None:
+    """Who removed it gave work back, or found some in front of it, while a claim that began before was looking."""
+    ((place,),) = sql.execute("select pyengine._bookmark(%s, 'q')::text", [executor]).fetchall()
+    sql.execute(REMOVE, [executor])
+
+    sql.execute(
+        "select pyengine._set_bookmark(%s::pyengine.bookmarks, null, true, pyengine.now())", [place]
+    )
+
+    assert [i for i, _ in claim(sql, executor)] == ["first", "second", "third"]
+
+
+def test_who_wants_nothing_has_looked_nowhere(sql: Session, executor: int) -> None:
+    """Hibernated workflows that are due may be all that a claim takes."""
+    sql.execute(REMOVE, [executor])
+    pick = "select pyengine._pick_from_order('q', e, 0) from pyengine.executors e where e.executor_id = %s"
+    with clock(sql, SLOW):
+        sql.execute(pick, [executor])
+
+        assert sql.execute("select count(*) from pyengine.bookmarks").fetchall() == [(0,)]
+
+
+def test_delayed_work_alone_is_found_when_it_is_due(sql: Session, executor: int) -> None:
+    sql.execute("select pyengine.cancel_workflows(array['second', 'third'])")
+    sql.execute(
+        "update pyengine.workflows set status = 'DELAYED', delayed_until = now() where workflow_id = 'first'"
+    )
+
+    assert [i for i, _ in claim(sql, executor)] == ["first"]
+
+
+def test_a_tick_lets_a_bookmark_go_whose_front_is_short(sql: Session, executor: int) -> None:
+    """A claim that was held up by something else has set it."""
+    sql.execute("select pyengine.cancel_workflows(array['first', 'second'])")
+    sql.execute("update pyengine.bookmarks set expires_at = now() + interval '1 second'")
+
+    with clock(sql, "pg_catalog.now()"):
+        tick(sql, executor)
+
+        query = "select expires_at < now() + interval '2 seconds' from pyengine.bookmarks"
+        assert sql.execute(query).fetchall() == [(True,)]
+
+
+def test_a_tick_that_has_nothing_to_say_about_a_bookmark_writes_nothing(
+    sql: Session, executor: int
+) -> None:
+    sql.execute("select pyengine.cancel_workflows(array['first', 'second'])")
+    sql.execute("update pyengine.bookmarks set look_took = interval '1 millisecond'")
+    tick(sql, executor)
+
+    with sql.transaction():
+        tick(sql, executor)
+        assert sql.execute("select pg_current_xact_id_if_assigned()").fetchall() == [(None,)]

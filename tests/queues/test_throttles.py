@@ -179,6 +179,14 @@ def test_one_bad_throttle_fails_alone(
     assert start(sql, document("bad", **fields), document("good", "l")) == [(1, "PE400", None)]
 
 
+def test_a_throttle_needs_a_queue(sql: Connection, clock: Stopped) -> None:
+    lone = document("bad")
+    del lone["queue_name"]
+
+    assert start(sql, lone) == [(1, "PE400", None)]
+    assert sql.execute("select count(*) from pyengine.workflows").fetchall() == [(0,)]
+
+
 def test_keys_whose_period_is_over_are_removed(sql: Connection, clock: Stopped) -> None:
     for n in range(8):
         start(sql, document(f"w-{n}", f"k-{n}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -118,6 +119,38 @@ def test_one_that_is_stopped_while_it_is_tried_is_not_called_deaf(engine_url: st
         return True
 
     assert listener.start(prove, timeout=0.05) == "stopped"
+
+
+def test_one_that_is_stopped_while_its_session_is_lost_ends_at_once(
+    sql: Connection, engine_url: str
+) -> None:
+    listener = Listener(engine_url, "test", notified=lambda _: None, connected=lambda: None)
+    is_lost, stopped = threading.Event(), threading.Event()
+
+    class Noted(threading.Event):
+        """The loss is noted when somebody has stopped it already."""
+
+        def set(self) -> None:
+            super().set()
+            if listener._stopping.is_set():
+                stopped.set()
+
+        def clear(self) -> None:
+            is_lost.set()
+            stopped.wait(10)
+            super().clear()
+
+    def prove(_: str) -> bool:
+        end_listeners(sql)
+        assert is_lost.wait(10)
+        listener.stop()
+        return False
+
+    listener._listening = Noted()
+    began = time.monotonic()
+
+    assert listener.start(prove) == "stopped"
+    assert time.monotonic() - began < 5
 
 
 def test_a_client_that_is_closed_before_it_listens_ends_in_silence(

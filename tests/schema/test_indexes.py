@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from pyengine.schema import indexes, migrate, verify
 from tests.schema.conftest import Connect, Tree
@@ -135,3 +137,37 @@ def test_an_index_is_dropped_and_made_anew_under_any_schema_name(
 
     query = """select pg_get_indexdef('"Other".a_b_idx'::regclass)"""
     assert "WHERE (b > 1)" in conn.execute(query).fetchall()[0][0]
+
+
+def test_an_older_library_leaves_the_indexes_of_a_newer_one_alone(
+    conn: Connection, connect: Connect, tree: Tree, copy_of_tree: Callable[[], Tree]
+) -> None:
+    tree.migration("0001_a", "create table pyengine.a (b int);")
+    older = copy_of_tree()
+    migrate(conn, root=older.root)
+    tree.migration("0002_index", INDEX)
+    with indexes._alone(connect(), "pyengine"):
+        migrate(conn, root=tree.root)
+
+    assert migrate(conn, root=older.root).version == 2
+
+    assert conn.execute(INCOMPLETE).fetchall() == [("0002_index",)]
+
+
+def test_a_process_that_does_not_own_the_schema_starts_while_an_index_is_built(
+    conn: Connection, connect: Connect, upgraded: Tree
+) -> None:
+    with indexes._alone(connect(), "pyengine"):
+        migrate(conn, root=upgraded.root)
+    application = sql.Identifier(f"role_{uuid4().hex[:8]}")
+    conn.execute(sql.SQL("create role {}").format(application))
+    conn.execute(sql.SQL("grant usage on schema pyengine to {}").format(application))
+    conn.execute("grant execute on function pyengine.list_migrations to public")
+    try:
+        conn.execute(sql.SQL("set role {}").format(application))
+
+        assert migrate(conn, root=upgraded.root).version == 2
+    finally:
+        conn.execute("reset role")
+        conn.execute(sql.SQL("drop owned by {}").format(application))
+        conn.execute(sql.SQL("drop role {}").format(application))

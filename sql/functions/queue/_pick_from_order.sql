@@ -86,7 +86,8 @@ begin
             limit _pick_from_order.pick_limit
         );
     end if;
-    if pyengine.now() - v_began_at > interval '0.4 milliseconds' + cardinality(v_picked) * interval '20 microseconds' then
+    if _pick_from_order.pick_limit > 0
+        and pyengine.now() - v_began_at > interval '0.4 milliseconds' + cardinality(v_picked) * interval '20 microseconds' then
         perform pyengine._set_bookmark(v_place, v_picked[cardinality(v_picked)],
             cardinality(v_picked) < _pick_from_order.pick_limit, v_began_at);
     end if;

@@ -35,10 +35,11 @@ begin
     from pyengine.bookmarks b
     where b.executor_id = v_place.executor_id and b.queue_name = v_place.queue_name
     for update skip locked;
-    if not found and exists (
+    -- One that is gone was removed while this looked behind it: there is work in front of it.
+    if not found and (v_place.expires_at is not null or exists (
         select 1 from pyengine.bookmarks b
         where b.executor_id = v_place.executor_id and b.queue_name = v_place.queue_name
-    ) then
+    )) then
         return;
     end if;
     if v_place.expires_at is null then

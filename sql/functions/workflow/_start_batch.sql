@@ -30,7 +30,7 @@ begin
     if v_needs_care then
         v_requests := pyengine._with_common(v_requests, v_common);
         v_common := null;
-        if pyengine._may_have_field(v_requests, 'queue_name') then
+        if pyengine._may_have_field(v_requests, 'queue_name') or pyengine._may_have_field(v_requests, 'throttle_key') then
             v_full_items := pyengine._prepare_enqueue(v_requests);
         end if;
         with request as materialized (

@@ -30,6 +30,7 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_executor pyengine.executors;
+    v_looker pyengine.executors;
     v_claimed text[];
     v_queue pyengine.workable_queue;
     v_queues pyengine.workable_queue[];
@@ -67,8 +68,12 @@ begin
 
     v_promoted_keys := pyengine._promote_delayed();
     -- Before the first workflow and the first bookmark: a fenced run may hold a queue and wait for what was resumed.
+    v_looker := v_executor;
+    if v_promoted_keys <> '{}' then
+        v_looker.executor_id := null;  -- it has no bookmarks: what has become due may lie in front of them
+    end if;
     v_queues := array(
-        select q from pyengine._lock_queues(v_executor, claim_workflows.queue_names) q order by random());
+        select q from pyengine._lock_queues(v_looker, claim_workflows.queue_names) q order by random());
     if v_promoted_keys <> '{}' then
         perform pyengine._remove_bookmarks(v_promoted_keys);
     end if;
