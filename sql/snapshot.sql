@@ -4165,7 +4165,8 @@ begin
             limit _pick_from_order.pick_limit
         );
     end if;
-    if pyengine.now() - v_began_at > interval '0.4 milliseconds' + cardinality(v_picked) * interval '20 microseconds' then
+    if _pick_from_order.pick_limit > 0
+        and pyengine.now() - v_began_at > interval '0.4 milliseconds' + cardinality(v_picked) * interval '20 microseconds' then
         perform pyengine._set_bookmark(v_place, v_picked[cardinality(v_picked)],
             cardinality(v_picked) < _pick_from_order.pick_limit, v_began_at);
     end if;
@@ -5021,6 +5022,7 @@ declare
     v_place pyengine.bookmarks;
     v_began_at timestamptz;
     v_is_found boolean;
+    v_look_took interval;
 begin
     for v_place in
         select b.*
@@ -5029,7 +5031,6 @@ begin
             and case when b.look_took = interval '0' then b.expires_at < pyengine.now() + interval '1.1 seconds'
                 else random() * b.look_took < interval '100 milliseconds' end
         order by b.queue_name
-        for update skip locked
     loop
         v_began_at := pyengine.now();
         v_is_found := exists (
@@ -5059,12 +5060,20 @@ begin
                 and pyengine._may_run(_review_bookmarks.executor, w.application_name, w.application_version,
                     w.version_is_pinned, w.name, w.class_name, w.config_name)
         ));
+        v_look_took := pyengine.now() - v_began_at;
+        continue when not v_is_found and (
+            v_place.expires_at >= v_began_at + interval '5 seconds' or v_look_took < interval '0.4 milliseconds');
+        perform 1
+        from pyengine.bookmarks b
+        where b.executor_id = v_place.executor_id and b.queue_name = v_place.queue_name
+        for update skip locked;
+        continue when not found;
         if v_is_found then
             delete from pyengine.bookmarks b
             where b.executor_id = v_place.executor_id and b.queue_name = v_place.queue_name;
-        elsif v_place.expires_at < v_began_at + interval '5 seconds' then
+        else
             update pyengine.bookmarks b
-            set expires_at = v_began_at + interval '10 seconds', look_took = pyengine.now() - v_began_at
+            set expires_at = v_began_at + interval '10 seconds', look_took = v_look_took
             where b.executor_id = v_place.executor_id and b.queue_name = v_place.queue_name;
         end if;
     end loop;
@@ -5260,10 +5269,11 @@ begin
     from pyengine.bookmarks b
     where b.executor_id = v_place.executor_id and b.queue_name = v_place.queue_name
     for update skip locked;
-    if not found and exists (
+    -- One that is gone was removed while this looked behind it: there is work in front of it.
+    if not found and (v_place.expires_at is not null or exists (
         select 1 from pyengine.bookmarks b
         where b.executor_id = v_place.executor_id and b.queue_name = v_place.queue_name
-    ) then
+    )) then
         return;
     end if;
     if v_place.expires_at is null then
@@ -5448,7 +5458,7 @@ begin
     if v_needs_care then
         v_requests := pyengine._with_common(v_requests, v_common);
         v_common := null;
-        if pyengine._may_have_field(v_requests, 'queue_name') then
+        if pyengine._may_have_field(v_requests, 'queue_name') or pyengine._may_have_field(v_requests, 'throttle_key') then
             v_full_items := pyengine._prepare_enqueue(v_requests);
         end if;
         with request as materialized (
@@ -7029,6 +7039,7 @@ CREATE FUNCTION pyengine.claim_workflows(executor_id bigint, lease_token uuid, c
     AS $$
 declare
     v_executor pyengine.executors;
+    v_looker pyengine.executors;
     v_claimed text[];
     v_queue pyengine.workable_queue;
     v_queues pyengine.workable_queue[];
@@ -7066,8 +7077,12 @@ begin
 
     v_promoted_keys := pyengine._promote_delayed();
     -- Before the first workflow and the first bookmark: a fenced run may hold a queue and wait for what was resumed.
+    v_looker := v_executor;
+    if v_promoted_keys <> '{}' then
+        v_looker.executor_id := null;  -- it has no bookmarks: what has become due may lie in front of them
+    end if;
     v_queues := array(
-        select q from pyengine._lock_queues(v_executor, claim_workflows.queue_names) q order by random());
+        select q from pyengine._lock_queues(v_looker, claim_workflows.queue_names) q order by random());
     if v_promoted_keys <> '{}' then
         perform pyengine._remove_bookmarks(v_promoted_keys);
     end if;
@@ -9753,7 +9768,7 @@ begin
             message = format('there is no version %s: a version is known once a process of it was launched',
                 set_latest_application_version.version_name);
     end if;
-    delete from pyengine.bookmarks;
+    perform pyengine._remove_bookmarks(array(select distinct b.wait_key from pyengine.bookmarks b));
     perform pyengine._wake(array[pyengine.wait_key('work', '')]);
 end
 $$;

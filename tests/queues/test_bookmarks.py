@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -152,6 +153,8 @@ def test_what_was_committed_late_is_found_when_the_bookmark_expires(
     assert [i for i, _ in claim(sql, executor)] == ["first", "second"]
 
 
+PLACE = """insert into pyengine.bookmarks
+    values (%s, %s, 0, 5, now(), 'w', now() + interval '1 minute')"""
 # Whatever is done takes a millisecond.
 SLOW = "clock_timestamp() + interval '1 millisecond' * nextval('pyengine.readings')"
 
@@ -213,6 +216,39 @@ def test_an_enqueue_that_is_committed_a_little_later_is_not_overlooked(sql: Sess
     sql.execute(set_bookmark, [executor_id])
 
     assert [i for i, _ in claim(sql, executor_id)] == ["next"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select pyengine.set_latest_application_version('1')",
+        "select pyengine.set_executor_functions(%(executor)s, '{f,g}')",
+    ],
+)
+def test_bookmarks_are_removed_in_the_order_of_their_keys(
+    sql: Session, engine_url: str, executor: int, statement: str
+) -> None:
+    """As they lie in the table they would be locked the other way round than by who gives work back."""
+    sql.execute("delete from pyengine.bookmarks")
+    for queue_name in ("q", "p"):
+        sql.execute(PLACE, [executor, queue_name])
+    with (
+        psycopg.connect(engine_url) as other,
+        psycopg.connect(engine_url, autocommit=True) as third,
+    ):
+        pid = third.info.backend_pid
+        other.execute("select 1 from pyengine.bookmarks where queue_name = 'p' for update")
+        remover = threading.Thread(
+            target=third.execute, args=[statement.encode(), {"executor": executor}]
+        )
+        remover.start()
+        while sql.execute("select pg_blocking_pids(%s) <> '{}'", [pid]).fetchall() != [(True,)]:
+            assert remover.is_alive()
+        other.execute("select 1 from pyengine.bookmarks where queue_name = 'q' for update nowait")
+        other.rollback()
+        remover.join(10)
+
+    assert sql.execute("select count(*) from pyengine.bookmarks").fetchall() == [(0,)]
 
 
 SET = """select pyengine._set_bookmark(row(%s, 'q', 0, 5, now(), 'w', null, null)::pyengine.bookmarks,

@@ -1,5 +1,5 @@
 -- Make a version the latest of its application: it runs what is bound to no version.
--- Locks: the row.
+-- Locks: the row, then the bookmarks.
 create or replace function pyengine.set_latest_application_version(version_name text, application_name text default null)
 returns setof pyengine.application_versions
 language plpgsql
@@ -23,7 +23,7 @@ begin
             message = format('there is no version %s: a version is known once a process of it was launched',
                 set_latest_application_version.version_name);
     end if;
-    delete from pyengine.bookmarks;
+    perform pyengine._remove_bookmarks(array(select distinct b.wait_key from pyengine.bookmarks b));
     perform pyengine._wake(array[pyengine.wait_key('work', '')]);
 end
 $$;
