@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Literal, Protocol
 
+from pyengine.arguments import check_text, is_between
 from pyengine.errors import DBOSException
 from pyengine.flows.steps import StepStatus
 from pyengine.runs import Identity, WorkflowRun
@@ -321,8 +322,10 @@ def timeout_in_ms(name: str, seconds: float) -> float:
     Raises:
         DBOSException: It is negative or not finite; names the argument.
     """
-    if not 0 <= seconds < math.inf:
-        raise DBOSException(f"{name} is {seconds}: a timeout must be finite and not negative")
+    if not is_between(0, seconds, math.inf):
+        raise DBOSException(
+            f"{name} is {seconds!r}: a timeout must be a number of seconds, finite and not negative"
+        )
     return seconds * 1000.0
 
 
@@ -347,19 +350,26 @@ def encode_attributes(attributes: Mapping[str, Any] | None) -> str | None:
     return text
 
 
+_TEXTS = ("deduplication_id", "app_version", "queue_partition_key", "throttle_key")
+
+
 def check_enqueue_choice(choice: EnqueueChoice) -> None:
     """Refuse options that can't be used for an enqueue.
 
     Raises:
         DBOSException: Names the option, what is wrong with it, and what to do.
     """
-    if choice.priority is not None and not 1 <= choice.priority <= MAX_PRIORITY:
+    for name in _TEXTS:
+        value = getattr(choice, name)
+        if value is not None:
+            check_text(name, value)
+    if choice.priority is not None and not is_between(1, choice.priority, MAX_PRIORITY, whole=True):
         raise DBOSException(
-            f"priority is {choice.priority}: it must be between 1 and {MAX_PRIORITY}, smaller is first"
+            f"priority is {choice.priority!r}: it must be a whole number between 1 and {MAX_PRIORITY}, smaller is first"
         )
-    if choice.delay_seconds is not None and not 0 <= choice.delay_seconds < math.inf:
+    if choice.delay_seconds is not None and not is_between(0, choice.delay_seconds, math.inf):
         raise DBOSException(
-            f"delay_seconds is {choice.delay_seconds}: it must be finite and not negative"
+            f"delay_seconds is {choice.delay_seconds!r}: it must be a number, finite and not negative"
         )
     if choice.deduplication_id is not None and choice.queue_partition_key is not None:
         raise DBOSException(
@@ -384,18 +394,19 @@ def _check_throttle(choice: EnqueueChoice) -> None:
     key, seconds = choice.throttle_key, choice.throttle_seconds
     if (key is None) != (seconds is None):
         raise DBOSException("throttle_key and throttle_seconds belong together: give both or none")
-    if seconds is not None and not 0 < seconds < math.inf:
-        raise DBOSException(f"throttle_seconds is {seconds}: it must be finite and more than 0")
+    if seconds is not None and not (is_between(0, seconds, math.inf) and seconds > 0):
+        raise DBOSException(
+            f"throttle_seconds is {seconds!r}: it must be a number, finite and more than 0"
+        )
 
 
-def check_workflow_id(workflow_id: object) -> None:
+def check_workflow_id(workflow_id: str) -> None:
     """Refuse what can't be a workflow's id.
 
     Raises:
         DBOSException: The id is not text, blank, longer than 512 bytes, or contains a NUL character.
     """
-    if not isinstance(workflow_id, str):
-        raise DBOSException(f"a workflow id must be a str, not {type(workflow_id).__name__}")
+    check_text("a workflow id", workflow_id)
     if not workflow_id.strip():
         raise DBOSException("a workflow id must not be blank: pass a non-empty text")
     if "\x00" in workflow_id:

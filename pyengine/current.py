@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -10,10 +11,12 @@ from contextvars import ContextVar
 from pyengine.context import current_scope, entered
 from pyengine.errors import DBOSException
 from pyengine.execution import Runtime
+from pyengine.runtime.drivers import FORKED
 
 
 class _Process:
     runtime: Runtime | None = None
+    parent_was_launched: bool = False
 
 
 _acting: ContextVar[Runtime | None] = ContextVar("pyengine_client", default=None)
@@ -38,11 +41,22 @@ def acting_client() -> Runtime | None:
 def set_runtime(runtime: Runtime | None) -> None:
     """Set or forget the launched engine."""
     _Process.runtime = runtime
+    _Process.parent_was_launched = False
 
 
 def find_runtime() -> Runtime | None:
     """The launched engine, if there is one."""
     return _Process.runtime
+
+
+def _leave_to_the_parent() -> None:
+    """A forked process has launched nothing, whatever its parent has; it may launch an engine of its own."""
+    was_launched = _Process.runtime is not None or _Process.parent_was_launched
+    _Process.runtime = None
+    _Process.parent_was_launched = was_launched
+
+
+os.register_at_fork(after_in_child=_leave_to_the_parent)
 
 
 def get_runtime(what: str) -> Runtime:
@@ -60,6 +74,8 @@ def get_runtime(what: str) -> Runtime:
         scope = current_scope()
         if scope is not None:
             scope.run.check()
+        if _Process.parent_was_launched:
+            raise DBOSException(f"{what} was called where DBOS is not launched: {FORKED}")
         raise DBOSException(
             f"{what} was called before DBOS was launched: construct DBOS(config=...) and call DBOS.launch() first"
         )

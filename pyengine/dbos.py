@@ -195,6 +195,8 @@ class DBOS(
         if cls._instance is None:
             lifecycle.configure(config)
             cls._instance = super().__new__(cls)
+        else:
+            lifecycle.configure_again(config)
         return cls._instance
 
     def __init__(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
+from pyengine.arguments import is_between
 from pyengine.context import current_options, take_chosen_id
 from pyengine.current import acting, get_runtime
 from pyengine.decorators import registered_workflow
@@ -286,8 +287,10 @@ def check_period(seconds: float) -> float:
     Raises:
         DBOSException: It is negative or not finite.
     """
-    if not 0 <= seconds < math.inf:
-        raise DBOSException(f"debounce_period_sec is {seconds}: it must be finite and not negative")
+    if not is_between(0, seconds, math.inf):
+        raise DBOSException(
+            f"debounce_period_sec is {seconds!r}: it must be a number of seconds, finite and not negative"
+        )
     return seconds
 
 
@@ -297,6 +300,8 @@ def check_timeout(seconds: float | None) -> float | None:
     Raises:
         DBOSException: It is not more than 0, or not finite.
     """
-    if seconds is not None and not 0 < seconds < math.inf:
-        raise DBOSException(f"debounce_timeout_sec is {seconds}: it must be finite and more than 0")
+    if seconds is not None and not (is_between(0, seconds, math.inf) and seconds > 0):
+        raise DBOSException(
+            f"debounce_timeout_sec is {seconds!r}: it must be a number of seconds, finite and more than 0"
+        )
     return seconds

@@ -115,8 +115,14 @@ def prepare_by_options(
     )
 
 
-def placement_of(queue_name: str, choice: EnqueueChoice) -> Placement:
-    """Where and how a workflow is enqueued under these options."""
+def placement_of(queue_name: object, choice: EnqueueChoice) -> Placement:
+    """Where and how a workflow is enqueued under these options.
+
+    Raises:
+        DBOSException: The queue's name is not a text, or blank.
+    """
+    if not isinstance(queue_name, str) or not queue_name.strip():
+        raise DBOSException(f"queue_name is {queue_name!r}: it must be a text that is not blank")
     return Placement(
         queue_name=queue_name,
         priority=choice.priority,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from copy import copy
 
 import psycopg
 
@@ -36,6 +37,7 @@ class _Process:
     """What this process has configured and started."""
 
     settings: Settings | None = None
+    config: DBOSConfig | None = None
     queue_names: tuple[str, ...] | None = None
     server: embedded.Server | None = None
 
@@ -51,9 +53,22 @@ def configure(config: DBOSConfig | None) -> None:
     settings = configuration.resolve(config)
     telemetry.require(settings)
     _Process.settings = settings
+    _Process.config = copy(config)
     datasource_places.configure(_Process.settings)
     log.configure(_Process.settings)
     log.context_provider = _log_context
+
+
+def configure_again(config: DBOSConfig | None) -> None:
+    """A second `DBOS(config=...)` is the first object: say so to whoever believes to have changed something."""
+    if config is None or config == _Process.config:
+        return
+    first = _Process.config or {}
+    keys = sorted(key for key in {*config, *first} if config.get(key) != first.get(key))
+    _logger.warning(
+        "DBOS was constructed before, and its configuration stays: %s would differ. Call DBOS.destroy() first",
+        ", ".join(keys),
+    )
 
 
 def configured() -> Settings | None:
@@ -156,6 +171,7 @@ def destroy(timeout: float, *, destroy_registry: bool) -> None:
         _Process.server.close()
         _Process.server = None
     _Process.settings = None
+    _Process.config = None
     datasource_places.close()
     datasource_places.configure(None)
     _Process.queue_names = None

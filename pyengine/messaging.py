@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pyengine.arguments import check_number, check_text
 from pyengine.context import current_run, current_scope
 from pyengine.current import get_runtime, refuse_running_loop
 from pyengine.database.message_calls import message as message_document
@@ -132,14 +133,14 @@ class Messaging(Sending):
             AssertionError: Called inside a step.
         """
         refuse_running_loop("sleep")
-        run = _sleeper("DBOS.sleep")
+        run = _sleeper("DBOS.sleep", seconds)
         if seconds > 0:
             get_runtime("DBOS.sleep").run(flows.sleep(run, run.next_step_id(), seconds))
 
     @classmethod
     async def sleep_async(cls, seconds: float) -> None:
         """As `sleep`."""
-        run = _sleeper("DBOS.sleep_async")
+        run = _sleeper("DBOS.sleep_async", seconds)
         if seconds > 0:
             runtime = get_runtime("DBOS.sleep_async")
             await runtime.run_async(flows.sleep(run, run.next_step_id(), seconds))
@@ -156,6 +157,7 @@ class Messaging(Sending):
             DBOSException: Called outside workflows or inside a step.
         """
         refuse_running_loop("recv")
+        check_number("timeout_seconds", timeout_seconds)
         run = _body("DBOS.recv")
         first = run.next_step_ids(2)
         return get_runtime("DBOS.recv").run(flows.receive(run, first, topic, timeout_seconds))
@@ -163,16 +165,18 @@ class Messaging(Sending):
     @classmethod
     async def recv_async(cls, topic: str | None = None, timeout_seconds: float = 60) -> Any:
         """As `recv`."""
+        check_number("timeout_seconds", timeout_seconds)
         run = _body("DBOS.recv_async")
         first = run.next_step_ids(2)
         runtime = get_runtime("DBOS.recv_async")
         return await runtime.run_async(flows.receive(run, first, topic, timeout_seconds))
 
 
-def _sleeper(what: str) -> WorkflowRun:
+def _sleeper(what: str, seconds: float) -> WorkflowRun:
     scope = current_scope()
     if scope is not None and scope.step is not None:
         raise AssertionError(f"{what} was called inside a step: sleep in the workflow's body")
+    check_number("seconds", seconds)
     return _body(what)
 
 
@@ -193,6 +197,8 @@ def send_flow(
 ) -> Flow[None]:
     """Encode messages and send them: as a step of the surrounding workflow, if there is one."""
     tag = payload_tag(runtime, serialization_type)
+    for each in mail:
+        check_text("destination_id", each.destination_id)
     documents = [
         message_document(
             destination_id=each.destination_id,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
+from pyengine.arguments import check_number, check_text
 from pyengine.context import current_run
 from pyengine.current import get_runtime, refuse_running_loop
 from pyengine.effects import Flow
@@ -247,6 +248,8 @@ def _set_event(
 
 
 def _get_event(runtime: Runtime, workflow_id: str, key: str, timeout_seconds: float) -> Flow[Any]:
+    check_text("workflow_id", workflow_id)
+    check_number("timeout_seconds", timeout_seconds)
     run = current_run()
     if run is None:
         return flows.find_event(workflow_id, key, timeout_seconds, runtime.codec)
@@ -261,6 +264,7 @@ def _all_events(runtime: Runtime, workflow_id: str) -> Flow[dict[str, Any]]:
 def _append(
     runtime: Runtime, key: str, value: Any, serialization_type: WorkflowSerializationFormat
 ) -> Flow[None]:
+    check_text("the key of a stream", key)
     tag = payload_tag(runtime, serialization_type)
     text = runtime.codec.encode(value, tag, what="value")
     return flows.append(sender_of("DBOS.write_stream"), key, text, tag)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+from pyengine.arguments import is_number
+
 # Where the engine itself enqueues; no application can register it, and every process serves it.
 INTERNAL_QUEUE = "_pyengine_schedules"
 KAFKA_QUEUE = "_dbos_kafka_queue"
@@ -73,7 +75,13 @@ class QueueLimits:
             "polling_interval_sec",
         ):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is None:
+                continue
+            if not is_number(value, whole=name != "polling_interval_sec"):
+                raise ValueError(
+                    f"{name} is {value!r}: it must be a whole number, or None for no limit"
+                )
+            if not value > 0:
                 raise ValueError(f"{name} is {value}: it must be more than 0, or None for no limit")
 
     def _check_order(self, smaller: str, larger: str) -> None:
@@ -92,17 +100,21 @@ def check_limiter(name: str, limiter: Mapping[str, Any] | None) -> None:
         return
     if set(limiter) != {"limit", "period"}:
         raise ValueError(f'{name} is {dict(limiter)}: give {{"limit": 10, "period": 60}} (seconds)')
+    if not is_number(limiter["limit"], whole=True) or not is_number(limiter["period"]):
+        raise ValueError(
+            f"{name} is {dict(limiter)}: limit must be a whole number, and period a number of seconds"
+        )
     if not limiter["limit"] > 0 or not limiter["period"] > 0:
         raise ValueError(f"{name} is {dict(limiter)}: limit and period must be more than 0")
 
 
-def check_queue_name(name: str) -> str:
+def check_queue_name(name: object) -> str:
     """Refuse what can't be a queue's name.
 
     Raises:
         ValueError: The name is blank, too long, or reserved.
     """
-    if not name.strip() or len(name.encode()) > 255 or "\x00" in name:
+    if not isinstance(name, str) or not name.strip() or len(name.encode()) > 255 or "\x00" in name:
         raise ValueError("a queue's name must be a text of 1 to 255 bytes that is not blank")
     if name.startswith(("_dbos_", "_pyengine_")):
         raise ValueError(f"the queue name {name} begins with a reserved prefix: choose another")

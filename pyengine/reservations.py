@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from pyengine.context import current_run
@@ -17,8 +17,13 @@ from pyengine.flows.steps import StepSpec
 from pyengine.runs import WorkflowRun
 
 
-def spec_of(options: StepOptions | None, function: Callable[..., Any]) -> StepSpec:
+def spec_of(options: object, function: Callable[..., Any]) -> StepSpec:
     """The options of a step that is given as a plain function."""
+    if options is not None and not isinstance(options, Mapping):
+        raise DBOSException(
+            f"the first argument of a step is its options or None, not {type(options).__name__}: "
+            'give for example {"name": "charge"}'
+        )
     given: dict[str, Any] = dict(options or {})
     name = given.pop("name", None) or getattr(function, "__qualname__", type(function).__name__)
     try:

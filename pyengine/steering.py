@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pyengine.arguments import check_text
 from pyengine.context import current_run, encode_attributes, take_chosen_id, timeout_in_ms
 from pyengine.current import get_runtime, refuse_running_loop
 from pyengine.effects import Flow
@@ -390,7 +391,9 @@ def _fork_request(
     timeout_seconds: float | None,
 ) -> tuple[Fork, int | None]:
     """The fork, and the step of the calling workflow that it is; its id is made from that, as a child's is."""
-    if timeout_seconds is not None and timeout_seconds <= 0:
+    check_text("workflow_id", workflow_id)
+    _check_step(start_step)
+    if timeout_seconds is not None and timeout_in_ms("timeout_seconds", timeout_seconds) <= 0:
         raise DBOSException(f"timeout_seconds is {timeout_seconds}: it must be positive")
     chosen = take_chosen_id()
     run = current_run()
@@ -428,12 +431,22 @@ def _fork(
     return new_id
 
 
+def _check_step(start_step: object) -> None:
+    if not isinstance(start_step, int):
+        raise DBOSInvalidArgumentError(
+            f"start_step is {start_step!r}: it must be a whole number, the first step that runs again"
+        )
+
+
 def _first_step(start_step: int | None) -> int:
-    if start_step is not None and start_step < 1:
+    if start_step is None:
+        return 1
+    _check_step(start_step)
+    if start_step < 1:
         raise DBOSInvalidArgumentError(
             f"start_step is {start_step}: it must be at least 1, the first step"
         )
-    return start_step or 1
+    return start_step
 
 
 def _update_attributes(

@@ -6,6 +6,7 @@ import math
 from collections import deque
 from typing import Any
 
+from pyengine.arguments import check_text
 from pyengine.context import current_run
 from pyengine.database.rows import StreamValue
 from pyengine.effects import Flow
@@ -100,6 +101,7 @@ def stream_items(
     Raises:
         ValueError: An argument is out of range.
     """
+    check_text("workflow_id", workflow_id)
     _check(offset, timeout_seconds, polling_interval_sec)
     run = current_run()
     return StreamItems(runtime, run, workflow_id, key, offset, timeout_seconds, run)

@@ -61,7 +61,8 @@ def encode_parameter(value: object) -> bytes | None:
         return f"{value / timedelta(microseconds=1):.0f} microseconds".encode()
     if isinstance(value, (list, tuple)):
         return _encode_array(value).encode()
-    raise TypeError(f"no parameter form for {type(value).__name__}")
+    hint = ": give its workflow_id" if hasattr(value, "workflow_id") else ""
+    raise TypeError(f"a value of type {type(value).__name__} can't be an argument here{hint}")
 
 
 def _encode_array(values: Sequence[object]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pyengine.arguments import check_ids
 from pyengine.database import calls, steering_calls
 from pyengine.database.checkpoints import Checkpoints, Statement
 from pyengine.database.rows import WorkflowOrigin, WorkflowRow
@@ -55,6 +56,7 @@ class Fork:
 
 def cancel(workflow_ids: Sequence[str], *, cancel_children: bool = False) -> Flow[list[str]]:
     """Cancel workflows: the ids that are cancelled now."""
+    check_ids(workflow_ids)
     cancelled: list[str] = yield steering_calls.cancel_workflows(
         workflow_ids=workflow_ids, cancel_children=cancel_children
     )
@@ -63,6 +65,7 @@ def cancel(workflow_ids: Sequence[str], *, cancel_children: bool = False) -> Flo
 
 def resume(workflow_ids: Sequence[str], queue_name: str | None) -> Flow[list[str]]:
     """Resume workflows: the ids that were resumed. A workflow that has succeeded or failed is left alone."""
+    check_ids(workflow_ids)
     resumed: list[str] = yield steering_calls.resume_workflows(
         workflow_ids=workflow_ids, queue_name=queue_name, request_token=str(uuid.uuid4())
     )
@@ -75,6 +78,7 @@ def resume_existing(workflow_ids: Sequence[str], queue_name: str | None) -> Flow
     Raises:
         DBOSNonExistentWorkflowError: One does not; none is resumed.
     """
+    check_ids(workflow_ids)
     rows: list[WorkflowRow] = yield calls.find_workflows(workflow_ids=workflow_ids)
     found = {row.workflow_id for row in rows}
     for workflow_id in workflow_ids:
@@ -87,6 +91,7 @@ def delete(
     workflow_ids: Sequence[str], elsewhere: ElsewhereStored, *, delete_children: bool = False
 ) -> Flow[list[str]]:
     """Remove workflows whole: the ids that were removed."""
+    check_ids(workflow_ids)
     removed: list[str] = yield steering_calls.delete_workflows(
         workflow_ids=workflow_ids, delete_children=delete_children
     )

@@ -352,3 +352,26 @@ def _left(deadline: float, left: float | None) -> float | None:
         return None
     remaining = deadline - time.monotonic()
     return None if remaining <= 0 else min(remaining, left)
+
+
+FORKED = (
+    "this process was forked from one that had launched or connected, and threads and connections stay with that one. "
+    "Call DBOS.launch(), or make a DBOSClient, after the fork"
+)
+
+
+class NoDrivers(Drivers):
+    """In a forked process, in the place of the parent's: carries out nothing."""
+
+    def __init__(self) -> None:
+        """They have no parts."""
+
+    def run(self, flow: Flow[T]) -> T:
+        """Refuse it. Raises DBOSException."""
+        flow.close()
+        raise DBOSException(FORKED)
+
+    async def run_async(self, flow: Flow[T]) -> T:
+        """Refuse it. Raises DBOSException."""
+        flow.close()
+        raise DBOSException(FORKED)

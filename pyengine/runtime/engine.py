@@ -10,6 +10,7 @@ import secrets
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -21,7 +22,7 @@ from pyengine.database.rows import ClaimedWorkflow
 from pyengine.errors import DBOSException
 from pyengine.runs import WorkflowRun
 from pyengine.runtime.dispatcher import Dispatcher
-from pyengine.runtime.drivers import Drivers
+from pyengine.runtime.drivers import Drivers, NoDrivers
 from pyengine.runtime.gateway import Gateway
 from pyengine.runtime.hibernation import Hibernation
 from pyengine.runtime.listener import Listener
@@ -67,7 +68,11 @@ class EngineOptions:
 
 
 class Engine:
-    """One process as an executor: its sessions, its lease, its threads and its runs."""
+    """One process as an executor: its sessions, its lease, its threads and its runs.
+
+    Attributes:
+        is_the_parents: In a process that was forked: the sessions and threads are the parent's, and stay with it.
+    """
 
     def __init__(
         self,
@@ -78,6 +83,7 @@ class Engine:
         execute: Callable[[Sequence[ClaimedWorkflow], str], None],
     ) -> None:
         self.options = options
+        self.is_the_parents = False
         self._functions = functions
         self._attempt_limits = attempt_limits
         self._known_functions: Sequence[str] = ()
@@ -127,13 +133,14 @@ class Engine:
             executor_lost=self._maintenance.hurry,
             queue_names=options.queue_names,
         )
-        self.drivers = Drivers(
+        self.drivers: Drivers = Drivers(
             self.gateway,
             self.waits,
             self.runs,
             self._maintenance.lease_is_sure,
             Hibernation(options.hibernate_after, self._dispatcher.expect),
         )
+        _engines.add(self)
 
     @property
     def executor_id(self) -> int | None:
@@ -162,6 +169,8 @@ class Engine:
 
     def destroy(self, timeout: float) -> None:
         """Claim no more, wait up to `timeout` seconds for the runs, give the rest back, and close everything."""
+        if self.is_the_parents:
+            return
         self._scheduler.stop()
         self._dispatcher.stop()
         deadline = time.monotonic() + timeout
@@ -213,7 +222,11 @@ class Engine:
     def functions_changed(self) -> None:
         """A function was registered after launch: let this process be given its workflows too."""
         functions = list(self._functions())
-        if self.executor_id is not None and functions != self._known_functions:
+        if (
+            self.executor_id is not None
+            and not self.is_the_parents
+            and functions != self._known_functions
+        ):
             self._known_functions = functions
             self.gateway.run(
                 calls.set_executor_functions(
@@ -297,3 +310,18 @@ class Engine:
 
     def _free_slots(self) -> int:
         return (self.options.max_threads or DEFAULT_SLOTS) - self.runs.busy
+
+
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+_of_the_parent: list[Engine] = []
+
+
+def _leave_to_the_parent() -> None:
+    """Sockets are shared with the parent, threads and the holders of locks are only there: nothing is used or freed."""
+    for engine in list(_engines):
+        engine.is_the_parents = True
+        engine.drivers = NoDrivers()
+        _of_the_parent.append(engine)
+
+
+os.register_at_fork(after_in_child=_leave_to_the_parent)

@@ -105,6 +105,17 @@ def test_nobody_has_the_function(engine: Engine) -> None:
     assert "Application app has 1 live process, and none has the function C/f" in summary
 
 
+def test_nobody_has_the_function_of_a_workflow_that_belongs_to_no_application(
+    engine: Engine,
+) -> None:
+    engine.enqueue("w", application_name=None)
+    assert "No process of any application is alive." in engine.explain()[1]
+
+    engine.process(functions="{g}")
+
+    assert "This database has 1 live process, and none has the function f" in engine.explain()[1]
+
+
 def test_nobody_has_the_pinned_version(engine: Engine) -> None:
     engine.process(version="2", pinned=True)
     engine.enqueue("w", application_version="1", version_is_pinned=True)

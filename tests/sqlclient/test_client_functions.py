@@ -304,6 +304,40 @@ def test_what_makes_no_sense_is_refused(sql: Connection, call: str, code: str) -
     assert scalar(sql, "select count(*) from pyengine.workflows") == 1
 
 
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ("workflow_name => null", "its name must have 1 to 512 bytes"),
+        (
+            "workflow_name => 'f', workflow_id => ' '",
+            "its workflow_id must have 1 to 512 bytes and not be blank",
+        ),
+        (
+            "workflow_name => 'f', queue_name => repeat('q', 256)",
+            "its queue_name must have 1 to 255 bytes",
+        ),
+        (
+            "workflow_name => 'f', priority => -1, max_attempts => 0",
+            "its priority must not be negative, its max_attempts must be at least 1",
+        ),
+    ],
+)
+def test_a_refusal_names_what_is_wrong_and_nothing_else(
+    sql: Connection, fields: str, problem: str
+) -> None:
+    queue = "" if "queue_name" in fields else ", queue_name => 'q'"
+
+    with pytest.raises(psycopg.Error) as refusal:
+        sql.execute(f"select pyengine.enqueue_workflow({fields}{queue})".encode())
+
+    assert refusal.value.diag.message_primary == f"the workflow can't be started: {problem}"
+
+
+def test_a_blank_queue_is_refused(sql: Connection) -> None:
+    with pytest.raises(psycopg.Error, match="queue_name is missing or blank"):
+        sql.execute("select pyengine.enqueue_workflow('f', '')")
+
+
 def test_nobody_waits_for_what_his_own_transaction_keeps_from_running(
     sql: Connection, engine_url: str
 ) -> None:

@@ -83,6 +83,20 @@ def test_a_second_construction_returns_the_first_object(launch: Launch, config: 
     assert DBOS(config={"name": "?"}) is first
 
 
+def test_a_second_construction_with_another_configuration_says_that_it_changes_nothing(
+    launch: Launch, config: DBOSConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    DBOS(config=config)
+    DBOS(config=config)
+    assert not caplog.records
+
+    DBOS(config={**config, "name": "another", "system_database_url": "postgresql://a:secret@h/d"})
+
+    (record,) = caplog.records
+    assert "name, system_database_url would differ" in record.getMessage()
+    assert "secret" not in record.getMessage()
+
+
 def test_a_failed_construction_leaves_nothing_behind(launch: Launch, config: DBOSConfig) -> None:
     with pytest.raises(DBOSInitializationError):
         DBOS(config={"name": "?"})

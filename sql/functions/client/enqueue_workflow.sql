@@ -33,9 +33,9 @@ as $$
 declare
     v_request json;
 begin
-    if enqueue_workflow.queue_name is null then
+    if coalesce(btrim(enqueue_workflow.queue_name), '') = '' then
         raise exception using errcode = 'PE400',
-            message = 'queue_name is missing: enqueue_workflow needs the name of a queue',
+            message = 'queue_name is missing or blank: enqueue_workflow needs the name of a queue',
             hint = 'start_workflow starts a workflow without a queue.';
     end if;
     if (enqueue_workflow.throttle_key is null) <> (enqueue_workflow.throttle_ms is null) then

@@ -10,7 +10,7 @@ as $$
 declare
     v_workflow pyengine.workflows := _explain_processes.workflow;
     v_key text := pyengine.function_key(v_workflow.name, v_workflow.class_name, v_workflow.config_name);
-    v_application text := coalesce(v_workflow.application_name, 'any');
+    v_application text := 'application ' || v_workflow.application_name;
     v_live pyengine.executors[];
     v_versions text[];
 begin
@@ -21,7 +21,7 @@ begin
         order by e.executor_id
     );
     if v_live = '{}' then
-        return query select 'no_process', format('No process of application %s is alive.', v_application),
+        return query select 'no_process', format('No process of %s is alive.', coalesce(v_application, 'any application')),
             json_build_object('application_name', v_workflow.application_name);
         return;
     end if;
@@ -30,8 +30,8 @@ begin
     );
     if v_versions = '{}' then
         return query
-        select 'no_function', format('Application %s has %s, and none has the function %s: start one that registers it.',
-            v_application, pyengine._counted(cardinality(v_live), 'live process'), v_key), json_build_object('function_key', v_key);
+        select 'no_function', format('%s has %s, and none has the function %s: start one that registers it.',
+            coalesce(initcap(left(v_application, 1)) || substr(v_application, 2), 'This database'), pyengine._counted(cardinality(v_live), 'live process'), v_key), json_build_object('function_key', v_key);
         return;
     end if;
     return query

@@ -58,11 +58,28 @@ begin
             when r.refusal = 'PE403' then
                 'this login may not say on whose behalf a workflow runs: that takes the role worker'
             when r.refusal is not null then
-                'a workflow needs a workflow_id of 1 to 512 bytes that is not blank, a name of 1 to 512 bytes, inputs and '
-                'a serialization; its class_name and config_name have at most 512 bytes, its queue_name at most 255, its '
-                'partition_key and deduplication_id at most 512, a partition_key needs a queue_name, queue_name and '
-                'deduplication_id exclude a lease_token, its priority is not negative, its max_attempts is at least 1, '
-                'its delay and timeout are at most 100 years'
+                concat('the workflow can''t be started: ', concat_ws(', ',
+                    case when coalesce(btrim(r.workflow_id), '') = '' or octet_length(r.workflow_id) > 512
+                        then 'its workflow_id must have 1 to 512 bytes and not be blank' end,
+                    case when coalesce(r.name, '') = '' or octet_length(r.name) > 512
+                        then 'its name must have 1 to 512 bytes' end,
+                    case when greatest(octet_length(r.class_name), octet_length(r.config_name)) > 512
+                        then 'its class_name and config_name must have at most 512 bytes' end,
+                    case when r.inputs is null then 'its inputs are missing' end,
+                    case when r.serialization is null then 'its serialization is missing' end,
+                    case when octet_length(r.queue_name) not between 1 and 255
+                        then 'its queue_name must have 1 to 255 bytes' end,
+                    case when greatest(octet_length(r.partition_key), octet_length(r.deduplication_id)) > 512
+                        then 'its partition_key and deduplication_id must have at most 512 bytes' end,
+                    case when r.partition_key is not null and r.queue_name is null
+                        then 'its partition_key needs a queue_name' end,
+                    case when r.lease_token is not null and num_nonnulls(r.queue_name, r.deduplication_id) > 0
+                        then 'its lease_token excludes a queue_name and a deduplication_id' end,
+                    case when r.priority < 0 then 'its priority must not be negative' end,
+                    case when r.max_attempts < 1 then 'its max_attempts must be at least 1' end,
+                    case when r.delay_ms > 3155760000000 or r.timeout_ms > 3155760000000
+                            or abs(r.deadline_epoch_ms) > 9000000000000
+                        then 'its delay, timeout and deadline must lie within 100 years' end))
             when r.throttle_refusal is not null then
                 'a throttle_key has at most 512 bytes and needs a queue_name, no lease_token, and a throttle_ms of more than 0 '
                 'and at most 100 years'

@@ -9,7 +9,7 @@ as $$
         when pg_catalog.octet_length((request).workflow_id) > 512 then 'PE400'
         when pg_catalog.octet_length((request).partition_key) > 512
             or pg_catalog.octet_length((request).deduplication_id) > 512
-            or pg_catalog.octet_length((request).queue_name) > 255 or (request).priority < 0 then 'PE400'
+            or pg_catalog.octet_length((request).queue_name) not between 1 and 255 or (request).priority < 0 then 'PE400'
         when (request).queue_name is null and (request).partition_key is not null then 'PE400'
         when (request).lease_token is not null
             and pg_catalog.num_nonnulls((request).queue_name, (request).deduplication_id) > 0 then 'PE400'
