@@ -115,10 +115,11 @@ class StepConnection(psycopg.Connection[Any]):
             super().rollback()
 
     def close(self) -> None:
-        """Close; refused while the user's function runs."""
-        if self.is_guarded:
+        """Close; refused while the user's function runs. SQLAlchemy does so with one that is lost: it stays lost."""
+        if not self.is_guarded:
+            super().close()
+        elif not self.broken:
             raise refuse("close()")
-        super().close()
 
 
 class AsyncStepConnection(psycopg.AsyncConnection[Any]):
@@ -142,10 +143,11 @@ class AsyncStepConnection(psycopg.AsyncConnection[Any]):
             await super().rollback()
 
     async def close(self) -> None:
-        """Close; refused while the user's function runs."""
-        if self.is_guarded:
+        """As `StepConnection.close`."""
+        if not self.is_guarded:
+            await super().close()
+        elif not self.broken:
             raise refuse("close()")
-        await super().close()
 
 
 _OWN_PID = "select pg_catalog.pg_backend_pid()"

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import Column, MetaData, String, Table
@@ -14,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from pyengine import DBOS, SetWorkflowID, error
+from pyengine.current import get_runtime
 from tests.transactions.conftest import Sql
 
 metadata = MetaData()
@@ -71,6 +73,31 @@ def order_with_database_workflow(order_id: str, items: list[dict[str, Any]]) -> 
     number = save_order(order_id, "c", 12.5)
     update_inventory(items)
     return number
+
+
+tries: list[int] = []
+
+
+@DBOS.transaction()
+def lose_the_session_once() -> int:
+    session = DBOS.sql_session
+    pid = session.scalar(sa.text("select pg_backend_pid()"))
+    tries.append(pid)
+    if len(tries) == 1:
+        with psycopg.connect(get_runtime("test").engine.options.database_url) as other:
+            other.execute("select pg_terminate_backend(%s, 5000)", [pid])
+        session.scalar(sa.text("select 1"))
+    return len(tries)
+
+
+def test_a_session_that_is_lost_is_replaced_without_an_outcry(
+    people: Sql, dbos: type[DBOS], caplog: pytest.LogCaptureFixture
+) -> None:
+    tries.clear()
+
+    assert lose_the_session_once() == 2
+
+    assert not [each for each in caplog.records if each.name.startswith("sqlalchemy")]
 
 
 def test_the_order_tutorial_works(
