@@ -97,6 +97,12 @@ def launch() -> None:
             _prepare_engine(settings, runtime)
             runtime.telemetry = telemetry.start(settings, version)
             runtime.engine.launch()
+        except psycopg.errors.InsufficientPrivilege as error:
+            _stop(runtime, 0)
+            raise DBOSInitializationError(
+                f"{error.diag.message_primary}: this login may not run workflows. Let the schema's owner run "
+                "`pyengine migrate --application-role ROLE`, which gives it the role worker"
+            ) from None
         except BaseException:
             _stop(runtime, 0)
             raise

@@ -596,11 +596,28 @@ begin
             when r.refusal = 'PE403' then
                 'this login may not say on whose behalf a workflow runs: that takes the role worker'
             when r.refusal is not null then
-                'a workflow needs a workflow_id of 1 to 512 bytes that is not blank, a name of 1 to 512 bytes, inputs and '
-                'a serialization; its class_name and config_name have at most 512 bytes, its queue_name at most 255, its '
-                'partition_key and deduplication_id at most 512, a partition_key needs a queue_name, queue_name and '
-                'deduplication_id exclude a lease_token, its priority is not negative, its max_attempts is at least 1, '
-                'its delay and timeout are at most 100 years'
+                concat('the workflow can''t be started: ', concat_ws(', ',
+                    case when coalesce(btrim(r.workflow_id), '') = '' or octet_length(r.workflow_id) > 512
+                        then 'its workflow_id must have 1 to 512 bytes and not be blank' end,
+                    case when coalesce(r.name, '') = '' or octet_length(r.name) > 512
+                        then 'its name must have 1 to 512 bytes' end,
+                    case when greatest(octet_length(r.class_name), octet_length(r.config_name)) > 512
+                        then 'its class_name and config_name must have at most 512 bytes' end,
+                    case when r.inputs is null then 'its inputs are missing' end,
+                    case when r.serialization is null then 'its serialization is missing' end,
+                    case when octet_length(r.queue_name) not between 1 and 255
+                        then 'its queue_name must have 1 to 255 bytes' end,
+                    case when greatest(octet_length(r.partition_key), octet_length(r.deduplication_id)) > 512
+                        then 'its partition_key and deduplication_id must have at most 512 bytes' end,
+                    case when r.partition_key is not null and r.queue_name is null
+                        then 'its partition_key needs a queue_name' end,
+                    case when r.lease_token is not null and num_nonnulls(r.queue_name, r.deduplication_id) > 0
+                        then 'its lease_token excludes a queue_name and a deduplication_id' end,
+                    case when r.priority < 0 then 'its priority must not be negative' end,
+                    case when r.max_attempts < 1 then 'its max_attempts must be at least 1' end,
+                    case when r.delay_ms > 3155760000000 or r.timeout_ms > 3155760000000
+                            or abs(r.deadline_epoch_ms) > 9000000000000
+                        then 'its delay, timeout and deadline must lie within 100 years' end))
             when r.throttle_refusal is not null then
                 'a throttle_key has at most 512 bytes and needs a queue_name, no lease_token, and a throttle_ms of more than 0 '
                 'and at most 100 years'
@@ -2365,7 +2382,7 @@ CREATE FUNCTION pyengine._explain_processes(workflow pyengine.workflows) RETURNS
 declare
     v_workflow pyengine.workflows := _explain_processes.workflow;
     v_key text := pyengine.function_key(v_workflow.name, v_workflow.class_name, v_workflow.config_name);
-    v_application text := coalesce(v_workflow.application_name, 'any');
+    v_application text := 'application ' || v_workflow.application_name;
     v_live pyengine.executors[];
     v_versions text[];
 begin
@@ -2376,7 +2393,7 @@ begin
         order by e.executor_id
     );
     if v_live = '{}' then
-        return query select 'no_process', format('No process of application %s is alive.', v_application),
+        return query select 'no_process', format('No process of %s is alive.', coalesce(v_application, 'any application')),
             json_build_object('application_name', v_workflow.application_name);
         return;
     end if;
@@ -2385,8 +2402,8 @@ begin
     );
     if v_versions = '{}' then
         return query
-        select 'no_function', format('Application %s has %s, and none has the function %s: start one that registers it.',
-            v_application, pyengine._counted(cardinality(v_live), 'live process'), v_key), json_build_object('function_key', v_key);
+        select 'no_function', format('%s has %s, and none has the function %s: start one that registers it.',
+            coalesce(initcap(left(v_application, 1)) || substr(v_application, 2), 'This database'), pyengine._counted(cardinality(v_live), 'live process'), v_key), json_build_object('function_key', v_key);
         return;
     end if;
     return query
@@ -5575,7 +5592,7 @@ CREATE FUNCTION pyengine._start_refusal(request pyengine.start_request) RETURNS 
         when pg_catalog.octet_length((request).workflow_id) > 512 then 'PE400'
         when pg_catalog.octet_length((request).partition_key) > 512
             or pg_catalog.octet_length((request).deduplication_id) > 512
-            or pg_catalog.octet_length((request).queue_name) > 255 or (request).priority < 0 then 'PE400'
+            or pg_catalog.octet_length((request).queue_name) not between 1 and 255 or (request).priority < 0 then 'PE400'
         when (request).queue_name is null and (request).partition_key is not null then 'PE400'
         when (request).lease_token is not null
             and pg_catalog.num_nonnulls((request).queue_name, (request).deduplication_id) > 0 then 'PE400'
@@ -7401,9 +7418,9 @@ CREATE FUNCTION pyengine.enqueue_workflow(workflow_name text, queue_name text, p
 declare
     v_request json;
 begin
-    if enqueue_workflow.queue_name is null then
+    if coalesce(btrim(enqueue_workflow.queue_name), '') = '' then
         raise exception using errcode = 'PE400',
-            message = 'queue_name is missing: enqueue_workflow needs the name of a queue',
+            message = 'queue_name is missing or blank: enqueue_workflow needs the name of a queue',
             hint = 'start_workflow starts a workflow without a queue.';
     end if;
     if (enqueue_workflow.throttle_key is null) <> (enqueue_workflow.throttle_ms is null) then

@@ -22,7 +22,7 @@ import psycopg
 
 from pyengine.database.calls import Call, Write
 from pyengine.database.session import Session
-from pyengine.errors import translate
+from pyengine.errors import DBOSInitializationError, translate
 from pyengine.runtime.batches import Batch, Operation, compile_batch
 from pyengine.runtime.retries import Retries
 from pyengine.runtime.sessions import Sessions
@@ -140,6 +140,11 @@ class Gateway:
 
 def public_error(error: BaseException) -> BaseException:
     """The error as the engine's users see it."""
+    if isinstance(error, psycopg.errors.InvalidSchemaName):
+        return DBOSInitializationError(
+            f"{error.diag.message_primary}: is it the right database, and the engine installed there? "
+            "`pyengine migrate` installs it"
+        )
     return translate(error) if isinstance(error, psycopg.Error) else error
 
 

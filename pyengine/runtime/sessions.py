@@ -28,7 +28,9 @@ class Sessions:
     def open(self) -> Session:
         """Open a new session (blocking); raises psycopg.OperationalError, or DBOSException once closed."""
         if self.closed.is_set():
-            raise DBOSException("pyengine is shutting down: no further database calls are possible")
+            raise DBOSException(
+                "pyengine is shut down (by DBOS.destroy() or DBOSClient.close()): no further database calls are possible"
+            )
         return Session.connect(
             self._url, application_name=self._application_name, prepare=self._prepare
         )

@@ -304,6 +304,16 @@ def test_an_unreachable_database_is_an_error_at_once_that_shows_no_password() ->
     assert "hunter2secret" not in str(failed.value)
 
 
+def test_a_database_without_the_engine_is_an_error_that_says_what_to_do(engine_url: str) -> None:
+    with (
+        DBOSClient(system_database_url=engine_url, dbos_system_schema="nowhere") as client,
+        pytest.raises(
+            DBOSInitializationError, match=r'"nowhere" does not exist.*`pyengine migrate`'
+        ),
+    ):
+        client.enqueue(to("double"), 1)
+
+
 def waiting_threads() -> int:
     names = ("pyengine-waits", "pyengine-listener")
     return sum(thread.name in names for thread in threading.enumerate())
@@ -322,7 +332,9 @@ def test_a_closed_client_says_so(client_url: str, dbos: type[DBOS]) -> None:
     client = DBOSClient(system_database_url=client_url)
     client.close()
     client.close()
-    with pytest.raises(DBOSException, match="shutting down"):
+    with pytest.raises(
+        DBOSException, match=r"shut down \(by DBOS.destroy\(\) or DBOSClient.close\(\)\)"
+    ):
         client.list_workflows()
 
 

@@ -12,6 +12,7 @@ from psycopg import sql as composed
 from psycopg.conninfo import make_conninfo
 
 from pyengine import DBOS
+from pyengine.errors import DBOSInitializationError
 from tests.fix_roles import Connection, Login
 
 
@@ -64,6 +65,14 @@ def test_an_application_runs_as_a_worker(launch: Any, login: Login, engine_url: 
     DBOS.cancel_workflow(fork.workflow_id)
     DBOS.delete_workflow(fork.workflow_id)
     assert DBOS.list_workflows(workflow_id=fork.workflow_id) == []
+
+
+@pytest.mark.parametrize("role", ["observer", "client"])
+def test_a_login_that_may_not_run_workflows_is_told_what_to_do(
+    launch: Any, login: Login, engine_url: str, role: str
+) -> None:
+    with pytest.raises(DBOSInitializationError, match="migrate --application-role ROLE"):
+        launch(system_database_url=url_of(engine_url, login(role)), run_migrations=False)
 
 
 # What a login may set for itself and the engine must not care about.
