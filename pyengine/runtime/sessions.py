@@ -29,7 +29,7 @@ class Sessions:
         """Open a new session (blocking); raises psycopg.OperationalError, or DBOSException once closed."""
         if self.closed.is_set():
             raise DBOSException(
-                "pyengine is shut down (by DBOS.destroy() or DBOSClient.close()): no further database calls are possible"
+                "pyengine is shut down (by DBOS.destroy() or DBOSClient.close()): no database call is possible any more"
             )
         return Session.connect(
             self._url, application_name=self._application_name, prepare=self._prepare
