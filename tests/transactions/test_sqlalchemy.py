@@ -75,25 +75,25 @@ def order_with_database_workflow(order_id: str, items: list[dict[str, Any]]) -> 
     return number
 
 
-tries: list[int] = []
+backends: list[int] = []
 
 
 @DBOS.transaction()
 def lose_the_session_once() -> int:
     session = DBOS.sql_session
     pid = session.scalar(sa.text("select pg_backend_pid()"))
-    tries.append(pid)
-    if len(tries) == 1:
+    backends.append(pid)
+    if len(backends) == 1:
         with psycopg.connect(get_runtime("test").engine.options.database_url) as other:
             other.execute("select pg_terminate_backend(%s, 5000)", [pid])
         session.scalar(sa.text("select 1"))
-    return len(tries)
+    return len(backends)
 
 
 def test_a_session_that_is_lost_is_replaced_without_an_outcry(
     people: Sql, dbos: type[DBOS], caplog: pytest.LogCaptureFixture
 ) -> None:
-    tries.clear()
+    backends.clear()
 
     assert lose_the_session_once() == 2
 
