@@ -48,6 +48,7 @@ BAD_FUNCTIONS = [
     (changed("pg_catalog, pg_temp", "pg_temp, pg_catalog"), "lacks `set search_path"),
     (changed("pg_temp\n", "pg_temp\nset enable_seqscan = off\n"), "lacks `set jit = off`"),
     (changed("begin\n", "begin\n perform pyengine._wake('{}');\n"), "on which _wake relies"),
+    (changed("begin\n", "begin\n perform 1 where name = any ('{}');\n"), "is planned at each call"),
     (
         changed("comment on function pyengine.greet is 'Greets. Role: observer.';", ""),
         "has no `comment on",

@@ -83,6 +83,17 @@ RUNS_USERS_CODE = frozenset(
     }
 )
 CLOCK_FILE = "functions/base/now.sql"
+# Nobody waits for these, or not often: their statements may be planned at each call.
+RARE = (
+    *BUILDERS_OF_SQL,
+    "functions/insight/",
+    "functions/queue/list_queues.sql",
+    "functions/schedule/",
+    "functions/sqlworkflow/",
+    "functions/upkeep/",
+    "functions/workflow/_operand_sql.sql",
+)
+_READS_ARRAY = re.compile(r"\b(any \(|unnest\()")
 # These are called so often that they have no settings of their own: they rely on those of their callers.
 INHERITING = frozenset({"functions/base/_wake.sql", "functions/workflow/_start_alone.sql"})
 # These are called so often that each setting counts, and reach every row through an index: their plans are never dear,
@@ -290,6 +301,12 @@ def _plpgsql_problems(
             yield f"lacks `set enable_seqscan = off`, on which {name} relies"
     if "enable_seqscan" in settings and "jit" not in settings and path not in CHEAP:
         yield "lacks `set jit = off`: a plan with a disabled node looks dear enough to be compiled"
+    if (
+        _READS_ARRAY.search(text)
+        and "plan_cache_mode" not in settings
+        and not path.startswith(RARE)
+    ):
+        yield "lacks `set plan_cache_mode = force_generic_plan`: a statement about an array is planned at each call"
     if not _is_dollar_quoted(text):
         yield "has a body that is not dollar-quoted, where the schema could not be renamed"
     yield from _body_problems(path, text)

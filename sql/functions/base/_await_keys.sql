@@ -7,6 +7,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
 set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 begin
     perform pyengine._check_channel(_await_keys.channel);

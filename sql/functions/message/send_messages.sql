@@ -18,6 +18,7 @@ set jit = off
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_sender_id text := coalesce(send_messages.sender_id, send_messages.step ->> 'workflow_id');

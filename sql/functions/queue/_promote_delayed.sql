@@ -15,6 +15,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
 set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     -- A variable, because the index can't be asked about a function whose value changes.

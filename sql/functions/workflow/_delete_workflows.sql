@@ -8,6 +8,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 set jit = off
 set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 begin
     delete from pyengine.steps s where s.workflow_id = any (_delete_workflows.workflow_ids);
