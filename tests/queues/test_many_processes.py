@@ -104,12 +104,13 @@ def test_a_global_limit_holds_over_all_processes(sql: Session) -> None:
 def test_a_workers_limit_holds_in_each_process_and_each_gets_its_share(sql: Session) -> None:
     arena.queue(sql, "each", worker_concurrency=2)
 
-    runs = run(sql, "each", 60, 0.05)
+    runs = run(sql, "each", 120, 0.05)
 
     assert {most_at_once(of_one) for of_one in grouped(runs, 0)} == {2}
     shares = Counter(run[0] for run in runs)
     assert len(shares) == PROCESSES
-    assert min(shares.values()) >= 10
+    # One that looks a quarter of a second later than the others misses ten of its forty.
+    assert min(shares.values()) >= 20
 
 
 def test_a_rate_limit_holds_over_all_processes(sql: Session) -> None:
