@@ -514,6 +514,7 @@ CREATE FUNCTION pyengine._answer_finishes(requests json, finished integer[]) RET
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
     return query
@@ -549,6 +550,7 @@ CREATE FUNCTION pyengine._answer_starts(requests json, created text[], full_item
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
     return query
@@ -650,6 +652,7 @@ CREATE FUNCTION pyengine._answer_steps(requests json) RETURNS SETOF pyengine.ste
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
     return query
@@ -776,6 +779,7 @@ CREATE FUNCTION pyengine._await_keys(wait_keys bigint[], channel text) RETURNS v
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
     perform pyengine._check_channel(_await_keys.channel);
@@ -797,6 +801,7 @@ CREATE FUNCTION pyengine._begin_throttles(requests json, created text[]) RETURNS
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
     update pyengine.throttles t
@@ -961,6 +966,7 @@ CREATE FUNCTION pyengine._cancel_workflows(workflow_ids text[]) RETURNS text[]
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     v_now timestamptz;
@@ -1023,6 +1029,7 @@ COMMENT ON FUNCTION pyengine._check_attempt_limits(attempt_limits json) IS 'Rais
 CREATE FUNCTION pyengine._check_changes(changes json) RETURNS void
     LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $_$
 declare
     v_whole text[] := array['worker_concurrency', 'concurrency', 'partition_concurrency', 'partition_worker_concurrency',
@@ -1192,6 +1199,7 @@ COMMENT ON FUNCTION pyengine._check_limits(worker_concurrency integer, concurren
 CREATE FUNCTION pyengine._check_messages(messages json) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     v_problem record;
@@ -1819,6 +1827,7 @@ CREATE FUNCTION pyengine._debounce_call(request json, debounce_key text, period_
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     v_now timestamptz := pyengine.now();
@@ -1888,6 +1897,7 @@ CREATE FUNCTION pyengine._delete_workflows(workflow_ids text[]) RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
     delete from pyengine.steps s where s.workflow_id = any (_delete_workflows.workflow_ids);
@@ -1940,6 +1950,7 @@ CREATE FUNCTION pyengine._describe_claims(workflow_ids text[]) RETURNS SETOF pye
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
     return query
@@ -2037,6 +2048,7 @@ CREATE FUNCTION pyengine._end_hibernations(workflow_ids text[]) RETURNS void
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
     delete from pyengine.hibernations h
@@ -3291,6 +3303,7 @@ CREATE FUNCTION pyengine._hold_sources(workflow_id text, waits json) RETURNS boo
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     v_source_ids text[] := array(
@@ -3585,13 +3598,20 @@ COMMENT ON COLUMN pyengine.application_versions.version_timestamp IS 'When the v
 
 
 CREATE FUNCTION pyengine._latest_version(application_name text) RETURNS pyengine.application_versions
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select v
+declare
+    v_latest pyengine.application_versions;
+begin
+    select v.*
+    into v_latest
     from pyengine.application_versions v
     where v.application_name = _latest_version.application_name
     order by v.version_timestamp desc, v.version_name
-    limit 1
+    limit 1;
+    return v_latest;
+end
 $$;
 
 
@@ -3605,6 +3625,7 @@ CREATE FUNCTION pyengine._lease_workflows(workflow_ids text[], executor_id bigin
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     v_now timestamptz := pyengine.now();
@@ -3732,6 +3753,7 @@ CREATE FUNCTION pyengine._log_starts(queue pyengine.queues, partition_keys text[
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     v_queue pyengine.queues := _log_starts.queue;
@@ -3894,6 +3916,7 @@ COMMENT ON FUNCTION pyengine._narrowed_sql(conditions text[]) IS 'SQL text of co
 CREATE FUNCTION pyengine._needs_care(requests json, common json) RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     v_limited_queues text[] := array(select q.queue_name from pyengine.queues q where q.max_depth is not null);
@@ -4281,6 +4304,7 @@ CREATE FUNCTION pyengine._prepare_enqueue(requests json) RETURNS integer[]
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     v_queue_name text;
@@ -4326,6 +4350,7 @@ CREATE FUNCTION pyengine._prolong_waits(executor pyengine.executors) RETURNS voi
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
     update pyengine.waiters x
@@ -4351,6 +4376,7 @@ CREATE FUNCTION pyengine._promote_delayed() RETURNS bigint[]
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     -- A variable, because the index can't be asked about a function whose value changes.
@@ -4745,6 +4771,7 @@ COMMENT ON FUNCTION pyengine._recorded_bounce(workflow_id text, start_step_id in
 CREATE FUNCTION pyengine._remove_bookmarks(wait_keys bigint[]) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
     delete from pyengine.bookmarks b
@@ -4976,6 +5003,7 @@ CREATE FUNCTION pyengine._return_work() RETURNS integer
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     v_finished bigint[];
@@ -5034,6 +5062,7 @@ CREATE FUNCTION pyengine._review_bookmarks(executor pyengine.executors) RETURNS 
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
     SET enable_bitmapscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     v_place pyengine.bookmarks;
@@ -5148,6 +5177,7 @@ CREATE FUNCTION pyengine._rouse(wait_keys bigint[]) RETURNS void
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     v_now timestamptz := pyengine.now();
@@ -5677,13 +5707,20 @@ COMMENT ON FUNCTION pyengine._start_scheduled(schedule pyengine.schedules, ticks
 
 
 CREATE FUNCTION pyengine._starts_in_window(queue_name text, partition_key text, period interval, last_started_at timestamp with time zone) RETURNS integer
-    LANGUAGE sql
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-    select coalesce(sum(s.start_count), 0)::int
-    from pyengine.queue_starts s
-    where s.queue_name = _starts_in_window.queue_name
-        and s.partition_key is not distinct from _starts_in_window.partition_key
-        and s.started_at > greatest(pyengine.now(), _starts_in_window.last_started_at) - _starts_in_window.period
+declare
+    v_since timestamptz := greatest(pyengine.now(), _starts_in_window.last_started_at) - _starts_in_window.period;
+begin
+    return (
+        select coalesce(sum(s.start_count), 0)
+        from pyengine.queue_starts s
+        where s.queue_name = _starts_in_window.queue_name
+            and s.partition_key is not distinct from _starts_in_window.partition_key
+            and s.started_at > v_since
+    );
+end
 $$;
 
 
@@ -5837,6 +5874,7 @@ CREATE FUNCTION pyengine._throttled_items(requests json) RETURNS integer[]
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     v_now timestamptz := pyengine.now();
@@ -6243,6 +6281,7 @@ CREATE FUNCTION pyengine._wake_ended(workflow_ids text[], queue_names text[]) RE
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     v_keys bigint[] := array(
@@ -6289,6 +6328,7 @@ CREATE FUNCTION pyengine._warn_owners(workflow_ids text[]) RETURNS void
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
     perform pg_notify(e.channel, 'lease ' || pyengine.wait_key('result', w.workflow_id))
@@ -6335,6 +6375,7 @@ CREATE FUNCTION pyengine._with_children(workflow_ids text[]) RETURNS text[]
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
     return array(
@@ -6356,15 +6397,21 @@ COMMENT ON FUNCTION pyengine._with_children(workflow_ids text[]) IS 'The ids of 
 
 
 CREATE FUNCTION pyengine._with_common(requests json, common json) RETURNS json
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
-    select case when common is null or common::text ~ '^\s*\{\s*\}\s*$' then pyengine._as_batch(requests) else (
-        select coalesce(pg_catalog.json_agg(case
-            when r.request::text ~ '^\s*\{\s*\}\s*$' then common
-            else (pg_catalog.regexp_replace(common::text, '\}\s*$', ',')
-                || pg_catalog.regexp_replace(r.request::text, '^\s*\{', ''))::json end order by r.n), '[]')
-        from pg_catalog.json_array_elements(pyengine._as_batch(requests)) with ordinality r (request, n)
-    ) end
+begin
+    if _with_common.common is null or _with_common.common::text ~ '^\s*\{\s*\}\s*$' then
+        return pyengine._as_batch(_with_common.requests);
+    end if;
+    return (
+        select coalesce(json_agg(case
+            when r.request::text ~ '^\s*\{\s*\}\s*$' then _with_common.common
+            else (regexp_replace(_with_common.common::text, '\}\s*$', ',')
+                || regexp_replace(r.request::text, '^\s*\{', ''))::json end order by r.n), '[]')
+        from json_array_elements(pyengine._as_batch(_with_common.requests)) with ordinality r (request, n)
+    );
+end
 $_$;
 
 
@@ -6395,6 +6442,7 @@ COMMENT ON FUNCTION pyengine._with_sql_workflows(functions text[], application_n
 CREATE FUNCTION pyengine._work_keys(application_name text, queue_names text[]) RETURNS bigint[]
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
     return pyengine.wait_key('work', '') || array(
@@ -6704,6 +6752,7 @@ CREATE FUNCTION pyengine.await_work(executor_id bigint, channel text, queue_name
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     v_now timestamptz := pyengine.now();
@@ -6800,6 +6849,7 @@ CREATE FUNCTION pyengine.await_workflows(workflow_ids text[], channel text DEFAU
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     v_waiting bigint[];
@@ -6886,6 +6936,7 @@ CREATE FUNCTION pyengine.cancel_workflows(workflow_ids text[], cancel_children b
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     v_family text[] := cancel_workflows.workflow_ids;
@@ -7342,6 +7393,7 @@ CREATE FUNCTION pyengine.delete_workflows(workflow_ids text[], delete_children b
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     v_wanted text[] := delete_workflows.workflow_ids;
@@ -7671,6 +7723,7 @@ CREATE FUNCTION pyengine.find_workflows(workflow_ids text[]) RETURNS SETOF pyeng
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
     return query
@@ -7818,6 +7871,7 @@ CREATE FUNCTION pyengine.forget_waits(wait_keys bigint[], channel text) RETURNS 
     SET search_path TO 'pg_catalog', 'pg_temp'
     SET jit TO 'off'
     SET enable_seqscan TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
     delete from pyengine.waiters x
@@ -8011,6 +8065,7 @@ CREATE FUNCTION pyengine.hibernate_workflow(workflow_id text, lease_token uuid, 
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     v_queue_name text;
@@ -8582,6 +8637,7 @@ CREATE FUNCTION pyengine.look_again(waits json, channel text) RETURNS SETOF inte
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
     if look_again.channel is not null then
@@ -9196,6 +9252,7 @@ CREATE FUNCTION pyengine.release_workflows(requests json) RETURNS SETOF text
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     v_released text[];
@@ -9382,6 +9439,7 @@ CREATE FUNCTION pyengine.resume_workflows(workflow_ids text[], queue_name text D
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     v_resumed text[];
@@ -9630,6 +9688,7 @@ CREATE FUNCTION pyengine.send_messages(messages json, step json DEFAULT NULL::js
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 declare
     v_sender_id text := coalesce(send_messages.sender_id, send_messages.step ->> 'workflow_id');

@@ -72,9 +72,12 @@ def deploy_after() -> None:
         return [reserved, await settle()]
 
 
-def start_all(order: Any) -> None:
+def start_all(order: Any, sql: Sql) -> None:
+    """Start them, and keep their loop until all sleep: a step that is interrupted would be done again."""
+
     async def start() -> None:
         await asyncio.gather(*(DBOS.start_workflow_async(order, n) for n in range(COUNT)))
+        await asyncio.to_thread(asleep, sql)
 
     asyncio.run(start())
 
@@ -89,8 +92,7 @@ def test_a_thousand_sleepers_survive_a_change_of_their_code(
     order = deploy_before()
     launch()
     old_version = DBOS.application_version
-    start_all(order)
-    asleep(sql)
+    start_all(order, sql)
     DBOS.destroy()
     registry.clear()
     deploy_after()
@@ -118,8 +120,7 @@ def test_a_thousand_sleepers_of_a_pinned_version_wait_for_it(
 ) -> None:
     order = deploy_before()
     launch(application_version="1")
-    start_all(order)
-    asleep(sql)
+    start_all(order, sql)
     DBOS.destroy()
     registry.clear()
     deploy_after()

@@ -176,7 +176,7 @@ MUTANTS = (
          "select v_queue.queue_name, null, v_now, _log_starts.start_count where false;", EXACTNESS),
     edit("rate: one start too many", "queue/_queue_room", "(_queue_room.queue).limiter_limit - pyengine",
          "(_queue_room.queue).limiter_limit + 1 - pyengine", EXACTNESS),
-    edit("rate: the end of the window", "queue/_starts_in_window", "s.started_at > greatest", "s.started_at >= greatest",
+    edit("rate: the end of the window", "queue/_starts_in_window", "s.started_at > v_since", "s.started_at >= v_since",
          "tests/queues/test_limits.py"),
     edit("rate: a clock that goes back", "queue/_log_starts", "greatest(pyengine.now(), v_queue.last_started_at)",
          "pyengine.now()", "tests/queues/test_limits.py"),
