@@ -423,6 +423,16 @@ def recorded(name: str, flow: Flow[T]) -> Flow[T]:
 def _log_end(run: WorkflowRun, error: BaseException) -> None:
     if isinstance(error, DBOSBaseException):
         return
-    _logger.warning(
-        "workflow %s (%s) ended with %s: %s", run.workflow_id, run.name, type(error).__name__, error
-    )
+    what = type(error).__name__
+    if isinstance(error, Exception):
+        _logger.warning(
+            "workflow %s (%s) ended with %s: %s", run.workflow_id, run.name, what, error
+        )
+    else:
+        _logger.warning(
+            "a run of workflow %s (%s) was broken off by %s: %s. It has no outcome, and runs again",
+            run.workflow_id,
+            run.name,
+            what,
+            error,
+        )

@@ -7,7 +7,7 @@ pairs, so it is never mistaken for one. The text can always be cast to jsonb.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from functools import partial
 from typing import Any
 
@@ -214,6 +214,10 @@ def _refuse(value: object, _walk: Walk) -> Any:
                 f"{type_name(cls)} is a subclass of {base.__name__} and would come back as one; "
                 f"convert it with {base.__name__}(...) or call register_type on it"
             )
+    if isinstance(value, Coroutine):
+        raise RefusedError(
+            "it is a coroutine that was not awaited; await it, in an `async def` function"
+        )
     raise RefusedError(
         f"values of type {type_name(cls)} cannot be stored; use plain values, a dataclass or a "
         "pydantic model, or call register_type on it with encode and decode"

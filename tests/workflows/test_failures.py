@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -13,7 +14,7 @@ import pytest
 
 from pyengine import DBOS, SetWorkflowID
 from pyengine.errors import DBOSPayloadTooLargeError, DBOSSerializationError
-from tests.workflows.support import Crashes, count_workflows, stored
+from tests.workflows.support import Crashes, count_workflows, eventually, stored
 
 crashes = Crashes()
 OVERSIZE = "x" * (1 << 20)
@@ -294,3 +295,46 @@ def test_a_function_that_takes_other_arguments_ends_in_an_error(
         identity(1, 2)  # type: ignore[call-arg]
 
     assert stored(database, "arity", "status") == "ERROR"
+
+
+@DBOS.step()
+async def answer_later() -> int:
+    return 42
+
+
+coroutines: list[Any] = []
+
+
+@DBOS.workflow()
+def forgets_to_await() -> Any:
+    coroutines.append(answer_later())
+    return coroutines[0]
+
+
+def test_a_coroutine_that_was_not_awaited_is_named(dbos: type[DBOS]) -> None:
+    with pytest.raises(DBOSSerializationError, match="a coroutine that was not awaited; await it"):
+        forgets_to_await()
+
+    coroutines.pop().close()
+
+
+exit_codes: list[int] = []
+
+
+@DBOS.workflow()
+def exits_once() -> str:
+    if exit_codes:
+        raise SystemExit(exit_codes.pop())
+    return "done"
+
+
+def test_a_run_that_exits_is_no_end_and_the_log_says_so(
+    dbos: type[DBOS], caplog: pytest.LogCaptureFixture
+) -> None:
+    exit_codes.append(3)
+
+    with caplog.at_level(logging.WARNING, "pyengine"):
+        assert DBOS.start_workflow(exits_once).get_result() == "done"
+
+        said = "was broken off by SystemExit: 3. It has no outcome, and runs again"
+        eventually(lambda: said in caplog.text)
