@@ -439,7 +439,7 @@ CREATE TABLE pyengine.queues (
     polling_interval interval DEFAULT '00:00:01'::interval NOT NULL,
     max_depth integer,
     is_paused boolean DEFAULT false NOT NULL,
-    claim_count bigint DEFAULT 0 NOT NULL,
+    claim_count bigint DEFAULT 1 NOT NULL,
     counted_from bigint DEFAULT 0 NOT NULL,
     last_started_at timestamp with time zone,
     partition_cursor text,
@@ -473,7 +473,7 @@ COMMENT ON COLUMN pyengine.queues.limiter_limit IS 'How many may start in any wi
 COMMENT ON COLUMN pyengine.queues.max_depth IS 'How many may wait; a further enqueue is refused with PE429.';
 
 
-COMMENT ON COLUMN pyengine.queues.claim_count IS 'Raised by each claim under a limit, so that claims exclude each other under any isolation level.';
+COMMENT ON COLUMN pyengine.queues.claim_count IS 'The number of claims under a limit, as far as they are told apart: raised by those after which others take their turn, or that set counted_from.';
 
 
 COMMENT ON COLUMN pyengine.queues.counted_from IS 'No workflow of a claim with a smaller number runs any more.';
@@ -3720,15 +3720,38 @@ CREATE FUNCTION pyengine._lock_queues(executor pyengine.executors, queue_names t
     SET enable_seqscan TO 'off'
     SET enable_hashjoin TO 'off'
     SET enable_mergejoin TO 'off'
+    SET plan_cache_mode TO 'force_generic_plan'
     AS $$
 begin
+    if current_setting('transaction_isolation') = 'read committed' then
+        return query
+        with workable as materialized (
+            select n.queue_name, n.is_limited
+            from pyengine._workable_queues(_lock_queues.executor, _lock_queues.queue_names) n
+        ), locked as materialized (
+            select l.*
+            from pyengine.queues l
+            where l.queue_name = any (array(select n.queue_name from workable n where n.is_limited))
+            order by l.queue_name
+            for no key update
+        )
+        select row(k.*)::pyengine.queues, true
+        from locked k
+        where not k.is_paused
+        union all
+        select q, false
+        from workable n
+        join pyengine.queues q on q.queue_name = n.queue_name
+        where not n.is_limited;
+        return;
+    end if;
     return query
     with workable as materialized (
         select n.queue_name, n.is_limited
         from pyengine._workable_queues(_lock_queues.executor, _lock_queues.queue_names) n
     ), locked as (
         update pyengine.queues q
-        set claim_count = q.claim_count + 1
+        set claim_count = q.claim_count
         from (select n.queue_name from workable n where n.is_limited order by n.queue_name) limited
         where q.queue_name = limited.queue_name
         returning q.*
@@ -4226,23 +4249,30 @@ declare
     v_queue pyengine.queues := _pick_from_queue.queue;
     v_room int := least(_pick_from_queue.pick_limit, pyengine._queue_room(v_queue, _pick_from_queue.executor));
     v_is_partitioned boolean := pyengine._is_partitioned(v_queue);
+    v_takes_turns boolean := _pick_from_queue.is_locked
+        and (v_is_partitioned or pyengine._has_serial_work(v_queue.queue_name));
     v_round pyengine.key_round := row('{}', '{}', v_queue.partition_cursor);
     v_picked text[] := '{}'::text[];
 begin
     if v_room <= 0 then
         return v_picked;
     end if;
-    if v_queue.claim_count % 2 = 0 or not _pick_from_queue.is_locked then
+    if v_takes_turns then
+        -- Odd after even, also when the count of what runs has raised it in between.
+        update pyengine.queues q
+        set claim_count = q.claim_count + 1 + (q.claim_count - v_queue.claim_count) % 2
+        where q.queue_name = v_queue.queue_name;
+    end if;
+    if v_queue.claim_count % 2 = 0 or not v_takes_turns then
         v_picked := pyengine._pick_from_order(
             v_queue.queue_name, _pick_from_queue.executor, v_room, v_is_partitioned);
     end if;
-    if _pick_from_queue.is_locked and cardinality(v_picked) < v_room
-        and (v_is_partitioned or pyengine._has_serial_work(v_queue.queue_name)) then
+    if v_takes_turns and cardinality(v_picked) < v_room then
         v_round := pyengine._pick_from_keys(v_queue, _pick_from_queue.executor, v_room - cardinality(v_picked));
         v_picked := v_picked || v_round.workflow_ids;
         update pyengine.queues q set partition_cursor = v_round.last_key where q.queue_name = v_queue.queue_name;
     end if;
-    if v_queue.claim_count % 2 = 1 and _pick_from_queue.is_locked and cardinality(v_picked) < v_room then
+    if v_queue.claim_count % 2 = 1 and v_takes_turns and cardinality(v_picked) < v_room then
         v_picked := v_picked || pyengine._pick_from_order(
             v_queue.queue_name, _pick_from_queue.executor, v_room - cardinality(v_picked), v_is_partitioned);
     end if;
@@ -4561,7 +4591,7 @@ begin
         where not e.work_is_returned;
         if pyengine.now() - v_began_at > interval '0.3 milliseconds' then
             update pyengine.queues q
-            set counted_from = least(v_first, q.claim_count)
+            set counted_from = least(v_first, q.claim_count), claim_count = q.claim_count + 1
             where q.queue_name = (_queue_room.queue).queue_name and q.counted_from < least(v_first, q.claim_count);
         end if;
         if (_queue_room.queue).concurrency is not null then

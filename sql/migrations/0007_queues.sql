@@ -13,7 +13,7 @@ create table pyengine.queues (
     polling_interval interval not null default interval '1 second',
     max_depth int,
     is_paused boolean not null default false,
-    claim_count bigint not null default 0,
+    claim_count bigint not null default 1,
     counted_from bigint not null default 0,
     last_started_at timestamptz,
     partition_cursor text,
@@ -46,7 +46,7 @@ comment on column pyengine.queues.concurrency is 'How many of its workflows may 
 comment on column pyengine.queues.partition_concurrency is 'How many with the same partition key may run at once. Any partition limit makes the queue partitioned.';
 comment on column pyengine.queues.limiter_limit is 'How many may start in any window of limiter_period.';
 comment on column pyengine.queues.max_depth is 'How many may wait; a further enqueue is refused with PE429.';
-comment on column pyengine.queues.claim_count is 'Raised by each claim under a limit, so that claims exclude each other under any isolation level.';
+comment on column pyengine.queues.claim_count is 'The number of claims under a limit, as far as they are told apart: raised by those after which others take their turn, or that set counted_from.';
 comment on column pyengine.queues.counted_from is 'No workflow of a claim with a smaller number runs any more.';
 comment on column pyengine.queues.last_started_at is 'The engine''s time at the last claim under a rate limit; it never goes back.';
 comment on column pyengine.queues.partition_cursor is 'The partition key that was looked at last; the next claim begins behind it.';

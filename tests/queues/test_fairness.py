@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from tests.queues import arena
 from tests.queues.arena import Session, claim, enqueue, finish, register, request
 
@@ -69,7 +71,9 @@ def test_many_keys_that_can_not_start_do_not_hide_the_others(sql: Session) -> No
     assert list(map(key_of, claimed)) == ["zz00001"]
 
 
-def test_work_with_and_without_a_key_takes_turns(sql: Session) -> None:
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read"])
+def test_work_with_and_without_a_key_takes_turns(sql: Session, isolation: str) -> None:
+    sql.execute(f"set default_transaction_isolation = '{isolation}'".encode())
     arena.queue(sql, "users", concurrency=1)
     for number in range(6):
         enqueue(sql, request("users", f"keyed-{number}", partition_key=f"{number}", is_serial=True))

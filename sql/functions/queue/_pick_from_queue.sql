@@ -19,23 +19,30 @@ declare
     v_queue pyengine.queues := _pick_from_queue.queue;
     v_room int := least(_pick_from_queue.pick_limit, pyengine._queue_room(v_queue, _pick_from_queue.executor));
     v_is_partitioned boolean := pyengine._is_partitioned(v_queue);
+    v_takes_turns boolean := _pick_from_queue.is_locked
+        and (v_is_partitioned or pyengine._has_serial_work(v_queue.queue_name));
     v_round pyengine.key_round := row('{}', '{}', v_queue.partition_cursor);
     v_picked text[] := '{}'::text[];
 begin
     if v_room <= 0 then
         return v_picked;
     end if;
-    if v_queue.claim_count % 2 = 0 or not _pick_from_queue.is_locked then
+    if v_takes_turns then
+        -- Odd after even, also when the count of what runs has raised it in between.
+        update pyengine.queues q
+        set claim_count = q.claim_count + 1 + (q.claim_count - v_queue.claim_count) % 2
+        where q.queue_name = v_queue.queue_name;
+    end if;
+    if v_queue.claim_count % 2 = 0 or not v_takes_turns then
         v_picked := pyengine._pick_from_order(
             v_queue.queue_name, _pick_from_queue.executor, v_room, v_is_partitioned);
     end if;
-    if _pick_from_queue.is_locked and cardinality(v_picked) < v_room
-        and (v_is_partitioned or pyengine._has_serial_work(v_queue.queue_name)) then
+    if v_takes_turns and cardinality(v_picked) < v_room then
         v_round := pyengine._pick_from_keys(v_queue, _pick_from_queue.executor, v_room - cardinality(v_picked));
         v_picked := v_picked || v_round.workflow_ids;
         update pyengine.queues q set partition_cursor = v_round.last_key where q.queue_name = v_queue.queue_name;
     end if;
-    if v_queue.claim_count % 2 = 1 and _pick_from_queue.is_locked and cardinality(v_picked) < v_room then
+    if v_queue.claim_count % 2 = 1 and v_takes_turns and cardinality(v_picked) < v_room then
         v_picked := v_picked || pyengine._pick_from_order(
             v_queue.queue_name, _pick_from_queue.executor, v_room - cardinality(v_picked), v_is_partitioned);
     end if;

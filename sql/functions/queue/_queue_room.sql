@@ -5,7 +5,7 @@
 --
 -- Claims under the queue's lock have numbers that only grow. When counting takes long, over entries of the index that
 -- are dead but can't be removed yet, the queue notes the first number that still runs: nothing smaller can come any
--- more. It is never beyond the number of this claim: what runs may have its number from an earlier queue of that name.
+-- more, and later claims have greater numbers. It is never beyond the number of this claim: what runs may have its number from an earlier queue of that name.
 -- What was claimed without the lock, while the queue had no limits, or woke up has no number and is always counted.
 -- Locks: nothing but the queue's row again.
 create or replace function pyengine._queue_room(queue pyengine.queues, executor pyengine.executors)
@@ -47,7 +47,7 @@ begin
         where not e.work_is_returned;
         if pyengine.now() - v_began_at > interval '0.3 milliseconds' then
             update pyengine.queues q
-            set counted_from = least(v_first, q.claim_count)
+            set counted_from = least(v_first, q.claim_count), claim_count = q.claim_count + 1
             where q.queue_name = (_queue_room.queue).queue_name and q.counted_from < least(v_first, q.claim_count);
         end if;
         if (_queue_room.queue).concurrency is not null then
