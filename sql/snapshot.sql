@@ -441,6 +441,7 @@ CREATE TABLE pyengine.queues (
     is_paused boolean DEFAULT false NOT NULL,
     claim_count bigint DEFAULT 1 NOT NULL,
     counted_from bigint DEFAULT 0 NOT NULL,
+    snapshot_claims_until timestamp with time zone,
     last_started_at timestamp with time zone,
     partition_cursor text,
     created_at timestamp with time zone NOT NULL,
@@ -477,6 +478,9 @@ COMMENT ON COLUMN pyengine.queues.claim_count IS 'The number of claims under a l
 
 
 COMMENT ON COLUMN pyengine.queues.counted_from IS 'No workflow of a claim with a smaller number runs any more.';
+
+
+COMMENT ON COLUMN pyengine.queues.snapshot_claims_until IS 'Until then there may be claims under repeatable read or serializable, which must see each other claim.';
 
 
 COMMENT ON COLUMN pyengine.queues.last_started_at IS 'The engine''s time at the last claim under a rate limit; it never goes back.';
@@ -3722,9 +3726,11 @@ CREATE FUNCTION pyengine._lock_queues(executor pyengine.executors, queue_names t
     SET enable_mergejoin TO 'off'
     SET plan_cache_mode TO 'force_generic_plan'
     AS $$
+declare
+    v_found pyengine.workable_queue[];
+    v_shared text[];
 begin
     if current_setting('transaction_isolation') = 'read committed' then
-        return query
         with workable as materialized (
             select n.queue_name, n.is_limited
             from pyengine._workable_queues(_lock_queues.executor, _lock_queues.queue_names) n
@@ -3734,31 +3740,45 @@ begin
             where l.queue_name = any (array(select n.queue_name from workable n where n.is_limited))
             order by l.queue_name
             for no key update
+        ), found as (
+            select row(k.*)::pyengine.queues as queue, true as is_locked
+            from locked k
+            where not k.is_paused
+            union all
+            select q, false
+            from workable n
+            join pyengine.queues q on q.queue_name = n.queue_name
+            where not n.is_limited
         )
-        select row(k.*)::pyengine.queues, true
-        from locked k
-        where not k.is_paused
-        union all
-        select q, false
-        from workable n
-        join pyengine.queues q on q.queue_name = n.queue_name
-        where not n.is_limited;
+        select array_agg(row(f.queue, f.is_locked)::pyengine.workable_queue),
+            array_agg((f.queue).queue_name)
+                filter (where f.is_locked and (f.queue).snapshot_claims_until > pyengine.now())
+        into v_found, v_shared
+        from found f;
+        if v_shared is not null then
+            update pyengine.queues q set claim_count = q.claim_count where q.queue_name = any (v_shared);
+        end if;
+        return query select f.queue, f.is_locked from unnest(v_found) f;
         return;
     end if;
     return query
     with workable as materialized (
-        select n.queue_name, n.is_limited
+        -- What this transaction has said itself, others do not know yet.
+        select n.queue_name, n.is_limited,
+            case when q.xmin is distinct from pg_current_xact_id_if_assigned()::xid then q.snapshot_claims_until end
+                as snapshot_claims_until
         from pyengine._workable_queues(_lock_queues.executor, _lock_queues.queue_names) n
+        join pyengine.queues q on q.queue_name = n.queue_name
     ), locked as (
         update pyengine.queues q
-        set claim_count = q.claim_count
-        from (select n.queue_name from workable n where n.is_limited order by n.queue_name) limited
+        set snapshot_claims_until = pyengine.now() + interval '1 hour'
+        from (select n.* from workable n where n.is_limited order by n.queue_name) limited
         where q.queue_name = limited.queue_name
-        returning q.*
+        returning row(q.*)::pyengine.queues as queue, limited.snapshot_claims_until > pyengine.now() as is_known
     )
-    select row(l.*)::pyengine.queues, true
+    select l.queue, true
     from locked l
-    where not l.is_paused
+    where not (l.queue).is_paused and l.is_known
     union all
     select q, false
     from workable n

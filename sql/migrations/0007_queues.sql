@@ -15,6 +15,7 @@ create table pyengine.queues (
     is_paused boolean not null default false,
     claim_count bigint not null default 1,
     counted_from bigint not null default 0,
+    snapshot_claims_until timestamptz,
     last_started_at timestamptz,
     partition_cursor text,
     created_at timestamptz not null,
@@ -48,6 +49,7 @@ comment on column pyengine.queues.limiter_limit is 'How many may start in any wi
 comment on column pyengine.queues.max_depth is 'How many may wait; a further enqueue is refused with PE429.';
 comment on column pyengine.queues.claim_count is 'The number of claims under a limit, as far as they are told apart: raised by those after which others take their turn, or that set counted_from.';
 comment on column pyengine.queues.counted_from is 'No workflow of a claim with a smaller number runs any more.';
+comment on column pyengine.queues.snapshot_claims_until is 'Until then there may be claims under repeatable read or serializable, which must see each other claim.';
 comment on column pyengine.queues.last_started_at is 'The engine''s time at the last claim under a rate limit; it never goes back.';
 comment on column pyengine.queues.partition_cursor is 'The partition key that was looked at last; the next claim begins behind it.';
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import threading
@@ -28,12 +29,14 @@ def call(session: Session, text: str, *values: object) -> list[Any]:
                 raise
 
 
-def register(session: Session, version: str = "1", name: str | None = None) -> int:
-    """Register an executor; its id."""
+def register(
+    session: Session, version: str = "1", name: str | None = None, function: str = FUNCTION
+) -> int:
+    """Register an executor that can run a function; its id."""
     text = """select pyengine.register_executor(
         name => %s, application_name => 'app', application_version => %s, version_is_pinned => true,
         functions => %s, channel => %s, lease_seconds => 60)"""
-    rows = call(session, text, name or str(uuid.uuid4()), version, [FUNCTION], f"c{uuid.uuid4()}")
+    rows = call(session, text, name or str(uuid.uuid4()), version, [function], f"c{uuid.uuid4()}")
     return int(rows[0][0])
 
 
@@ -149,11 +152,14 @@ QUEUES: dict[str, dict[str, object]] = {
 
 
 class Arena:
-    """Runs the players until there were enough claims, or something failed."""
+    """Runs the players until there were enough claims, or something failed.
+
+    Their sessions have an isolation level, or, if it is `mixed`, each in turn.
+    """
 
     def __init__(self, url: str, *, seed: int, isolation: str = "read committed") -> None:
-        level = isolation.replace(" ", "\\ ")
-        self._options = f"-c default_transaction_isolation={level}"
+        levels = ("read committed", "repeatable read") if isolation == "mixed" else (isolation,)
+        self._levels = itertools.cycle(level.replace(" ", "\\ ") for level in levels)
         self._url = url
         self._seed = seed
         self._lock = threading.Lock()
@@ -169,7 +175,8 @@ class Arena:
 
     def connect(self, *, autocommit: bool = True) -> Session:
         """A session with the arena's isolation level."""
-        return psycopg.connect(self._url, autocommit=autocommit, options=self._options)
+        options = f"-c default_transaction_isolation={next(self._levels)}"
+        return psycopg.connect(self._url, autocommit=autocommit, options=options)
 
     def run(self, claims: int, *, claimers: int = 8, timeout: float = 600) -> None:
         """Play until there were so many claims."""
