@@ -4437,11 +4437,11 @@ begin
     if not exists (
         select 1 from pyengine.workflows w where w.status = 'DELAYED' and w.delayed_until <= v_now
     ) then
-        return '{}';
+        return '{}'::bigint[];
     end if;
     perform 1 from pyengine.settings s for no key update skip locked;
     if not found then
-        return '{}';
+        return '{}'::bigint[];
     end if;
     v_due := array(
         select w.workflow_id
@@ -4452,7 +4452,7 @@ begin
         for no key update skip locked
     );
     if v_due = '{}' then
-        return '{}';
+        return '{}'::bigint[];
     end if;
     with promoted as (
         update pyengine.workflows w
@@ -9866,6 +9866,11 @@ begin
         set_executor_functions.functions, e.application_name, e.runs_sql_workflows),
         attempt_limits = coalesce(set_executor_functions.attempt_limits::jsonb, e.attempt_limits)
     where e.executor_id = set_executor_functions.executor_id and e.finished_at is null;
+    perform 1
+    from pyengine.bookmarks b
+    where b.executor_id = set_executor_functions.executor_id
+    order by b.queue_name
+    for update;
     delete from pyengine.bookmarks b where b.executor_id = set_executor_functions.executor_id;
 end
 $$;

@@ -1,5 +1,5 @@
 -- Say anew which functions an executor can run.
--- Locks: the workflows in SQL (share), the executor.
+-- Locks: the workflows in SQL (share), the executor, its bookmarks (in the order of their keys).
 create or replace function pyengine.set_executor_functions(
     executor_id bigint,
     functions text[],
@@ -20,6 +20,11 @@ begin
         set_executor_functions.functions, e.application_name, e.runs_sql_workflows),
         attempt_limits = coalesce(set_executor_functions.attempt_limits::jsonb, e.attempt_limits)
     where e.executor_id = set_executor_functions.executor_id and e.finished_at is null;
+    perform 1
+    from pyengine.bookmarks b
+    where b.executor_id = set_executor_functions.executor_id
+    order by b.queue_name
+    for update;
     delete from pyengine.bookmarks b where b.executor_id = set_executor_functions.executor_id;
 end
 $$;

@@ -26,11 +26,11 @@ begin
     if not exists (
         select 1 from pyengine.workflows w where w.status = 'DELAYED' and w.delayed_until <= v_now
     ) then
-        return '{}';
+        return '{}'::bigint[];
     end if;
     perform 1 from pyengine.settings s for no key update skip locked;
     if not found then
-        return '{}';
+        return '{}'::bigint[];
     end if;
     v_due := array(
         select w.workflow_id
@@ -41,7 +41,7 @@ begin
         for no key update skip locked
     );
     if v_due = '{}' then
-        return '{}';
+        return '{}'::bigint[];
     end if;
     with promoted as (
         update pyengine.workflows w
