@@ -81,7 +81,9 @@ def test_work_with_and_without_a_key_takes_turns(sql: Session, isolation: str) -
     executor = register(sql)
     kinds: list[str] = []
     if isolation == "repeatable read":
-        assert claim(sql, executor) == []  # the first of its kind only says that there are such claims
+        assert (
+            claim(sql, executor) == []
+        )  # the first of its kind only says that there are such claims
 
     for _ in range(8):
         claimed = claim(sql, executor, 5)

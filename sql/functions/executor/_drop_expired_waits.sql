@@ -17,7 +17,13 @@ begin
         for update skip locked
     );
     delete from pyengine.bookmarks b
-    where b.expires_at < pyengine.now() - interval '1 minute';
+    where (b.executor_id, b.queue_name) in (
+        select d.executor_id, d.queue_name
+        from pyengine.bookmarks d
+        where d.expires_at < pyengine.now() - interval '1 minute'
+        order by d.executor_id, d.queue_name
+        for update skip locked
+    );
 end
 $$;
 
