@@ -1,4 +1,4 @@
--- Remove waits whose owners are gone, and old bookmarks. Locks: the rows (of waits skipping locked ones).
+-- Remove waits whose owners are gone, and old bookmarks. Locks: the rows, skipping locked ones.
 create or replace function pyengine._drop_expired_waits()
 returns void
 language plpgsql
