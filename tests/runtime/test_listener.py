@@ -35,7 +35,7 @@ def listening() -> Iterator[Listening]:
 def end_listeners(sql: Connection) -> int:
     row = sql.execute(
         "select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity"
-        " where application_name = 'pyengine listener'"
+        " where application_name = 'pyengine listener' and datname = current_database()"
     ).fetchone()
     assert row is not None
     return int(row[0])
